@@ -1,0 +1,1 @@
+"""A small coffee shop: it takes orders, and a worker books what was sold."""

@@ -1,0 +1,1 @@
+"""Databases: the embedded server, SQL connections and migrations."""

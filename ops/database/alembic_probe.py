@@ -1,0 +1,37 @@
+"""Print the pending revisions of an Alembic project as one line of JSON; run by the application's interpreter."""
+
+import json
+import sys
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+
+config = Config(sys.argv[1])
+script = ScriptDirectory.from_config(config)
+current: list[str] = []
+
+
+def look(revision, _context):  # type: ignore[no-untyped-def]  # the interpreter may be older than our hints
+    """Note what the database has and change nothing."""
+    current.extend([revision] if isinstance(revision, str) else revision)
+    return []
+
+
+with EnvironmentContext(config, script, fn=look, dont_mutate=True):
+    script.run_env()
+applied = {each.revision for each in script.iterate_revisions(tuple(current), "base")} if current else set()
+waiting = [each for each in script.walk_revisions() if each.revision not in applied]
+print()
+print(
+    json.dumps(
+        [
+            {
+                "id": each.revision,
+                "title": each.doc or "",
+                "breaks_old": bool(getattr(each.module, "invops_breaks_old", False)),
+            }
+            for each in reversed(waiting)
+        ]
+    )
+)

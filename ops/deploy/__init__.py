@@ -1,0 +1,1 @@
+"""Releases and how they get to a target."""

@@ -1,0 +1,143 @@
+"""The database in a deploy: the embedded server, the backup before migrations, the migrations themselves."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from ops.backup import dump
+from ops.database import migrations
+from ops.database.server import Server
+from ops.deploy import build, places, releases
+from ops.hosts import account, home
+from ops.kernel.context import Context
+from ops.kernel.deadline import minutes
+from ops.kernel.engine import Unsettled
+from ops.kernel.errors import OpsError
+from ops.kernel.steps import Done, step
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What the migrations of a release did.
+
+    Args:
+        applied: Ids, in order.
+        compatible: Whether the release before still works with them.
+    """
+
+    applied: list[str]
+    compatible: bool
+
+
+def server_of(context: Context) -> Server:
+    """Return the embedded server of the project."""
+    return Server(context, home.of(context.settings), places.daemon_of(context), account.lookup())
+
+
+def is_external(context: Context) -> bool:
+    """Say whether the environment's database is somebody else's server."""
+    settings = context.settings
+    return bool(settings.environment.database_url) or settings.options.database_url is not None
+
+
+def database_name(context: Context) -> str:
+    """Return the name of the environment's database: the application's with the environment appended."""
+    settings = context.settings
+    assert settings.database is not None
+    return f"{settings.database.name or settings.app.name}_{settings.name}".replace("-", "_")
+
+
+def database_url(context: Context) -> SecretStr | None:
+    """Return the URL of the environment's database, None without a database."""
+    settings = context.settings
+    if settings.database is None:
+        return None
+    if settings.environment.database_url:
+        return context.secrets.resolve(settings.environment.database_url)
+    return settings.options.database_url or server_of(context).url(database_name(context))
+
+
+def _is_up(context: Context, name: str) -> Done | None:
+    return Done("runs already") if server_of(context).has_database(name) else None
+
+
+@step(title="Start PostgreSQL, with database {name}", limit=minutes(3), check=_is_up)
+def server(context: Context, name: str) -> None:
+    """Bring the embedded server up and make the environment's database; both stay after a failed deploy."""
+    running = server_of(context)
+    running.ensure()
+    running.ensure_database(name)
+
+
+def _source(context: Context, release: str) -> migrations.Source:
+    settings = context.settings
+    assert settings.migrations is not None and settings.database is not None
+    known = releases.load(settings, release)
+    environment = build.environment_folder(context, known)
+    return migrations.Source(
+        kind=settings.migrations.kind,
+        path=releases.folder(settings, release) / "app" / settings.migrations.path,
+        python=environment / "bin" / "python" if environment else Path(sys.executable),
+        environment=build.command_environment(context, known),
+        variable=settings.database.variable,
+        account=account.lookup(),
+    )
+
+
+def _pending(context: Context, release: str) -> list[migrations.Migration]:
+    url = database_url(context)
+    return migrations.pending(context, _source(context, release), url) if url else []
+
+
+def _nothing_to_back_up(context: Context, release: str) -> Done | None:
+    return None if _pending(context, release) else Done("no migration is pending")
+
+
+@step(title="Back up the database", limit=minutes(30), check=_nothing_to_back_up)
+def backup(context: Context, release: str) -> dump.Backup:
+    """Dump the database before migrations; a failure stops the deploy here."""
+    settings = context.settings
+    url = database_url(context)
+    assert url is not None
+    folder = home.of(settings).environment(settings.name) / "backups"
+    made = dump.dump(context, server_of(context).tool("pg_dump"), url, folder, release)
+    context.note(f"{made.path}, {made.size / 1e6:.1f} MB")
+    return made
+
+
+def _migrated(context: Context, release: str) -> Done | None:
+    if _pending(context, release):
+        return None
+    known = releases.load(context.settings, release)
+    # After a crash between the effect and its record: the release says what was about to be applied.
+    return Done("no migration is pending", Applied(known.migrations, not known.breaks_older))
+
+
+@step(title="Apply the migrations of {release}", limit=minutes(5), check=_migrated, irreversible=True)
+def migrate(context: Context, release: str) -> Applied:
+    """Migrate from the new release while the old one serves.
+
+    Raises:
+        StepFailed: It failed and the database is as it was.
+        Unsettled: It failed halfway; the backup is the way back.
+    """
+    url = database_url(context)
+    assert url is not None
+    source = _source(context, release)
+    before = migrations.pending(context, source, url)
+    for each in before:
+        context.note(f"{each.id} {each.title}")
+    known = releases.load(context.settings, release)
+    ids, breaks = [each.id for each in before], any(each.breaks_old for each in before)
+    releases.save(context.settings, replace(known, migrations=ids, breaks_older=breaks))
+    try:
+        migrations.apply(context, source, url)
+    except OpsError as error:
+        if migrations.pending(context, source, url) != before:
+            raise Unsettled("a migration failed and left a part behind", why=str(error)) from error
+        raise
+    return Applied(ids, not breaks)

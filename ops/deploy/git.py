@@ -1,0 +1,147 @@
+"""Read the repository: which commit, which tree, is anything uncommitted. Nothing here writes into it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ops.hosts import runner
+from ops.kernel import files
+from ops.kernel.context import Context
+from ops.kernel.errors import ConfigurationError, StepFailed
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a ref stands for.
+
+    Args:
+        commit: Full hash of the commit.
+        ref: What was asked for, or the branch.
+        tree: Hash of the tree that is deployed: the commit's, or the working tree's.
+        dirty: Whether that tree has uncommitted work.
+        left_out: Whether there is uncommitted work that is not deployed.
+    """
+
+    commit: str
+    ref: str
+    tree: str
+    dirty: bool
+    left_out: bool = False
+
+    @property
+    def release(self) -> str:
+        """The release id: 12 digits of the commit, with the tree's when it holds uncommitted work."""
+        return f"{self.commit[:12]}+{self.tree[:12]}" if self.dirty else self.commit[:12]
+
+
+def resolve(context: Context, ref: str) -> Revision:
+    """Find out what to deploy; an empty ref means HEAD, or the working tree where the environment allows it.
+
+    Raises:
+        ConfigurationError: Not a repository, no commit yet, or no such ref.
+    """
+    folder = context.settings.folder
+    inside = _git(context, "rev-parse", "--is-inside-work-tree", check=False)
+    if inside.strip() != "true":
+        raise ConfigurationError(f"{folder} is not a git repository", hint="git init && git add -A && git commit -m first")
+    name = ref or "HEAD"
+    if name.startswith("-"):
+        raise ConfigurationError(f"{name!r} is not a git ref", hint="--ref BRANCH, TAG or COMMIT")
+    commit = _git(context, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", check=False).strip()
+    if not commit:
+        raise ConfigurationError(f"there is no commit {name!r} here", hint="git log --oneline -5, or git fetch")
+    tree = _git(context, "rev-parse", f"{commit}^{{tree}}").strip()
+    branch = ref or _git(context, "rev-parse", "--abbrev-ref", "HEAD").strip()
+    changed = bool(_git(context, "status", "--porcelain", "--untracked-files=normal").strip()) if not ref else False
+    if not changed or not context.settings.environment.working_tree:
+        return Revision(commit, branch, tree, dirty=False, left_out=changed)
+    with objects(context) as environment:
+        work = _write_tree(context, environment)
+    return Revision(commit, branch, work, dirty=work != tree)
+
+
+def blob(context: Context, revision: Revision, path: str) -> str:
+    """Return the hash of a file or folder inside the revision; empty when it is not there.
+
+    Args:
+        context: Surroundings.
+        revision: Where to look.
+        path: Relative to the repository's folder of ops.toml, "." for all of it.
+    """
+    with objects(context) as environment:
+        if revision.dirty:
+            _write_tree(context, environment)
+        name = f"{revision.tree}:{_inside(context, path)}".removesuffix(":")
+        return _git(context, "rev-parse", "--verify", "--quiet", name, check=False, environment=environment).strip()
+
+
+def archive(context: Context, tree: str, dirty: bool, destination: Path) -> None:
+    """Unpack the application's folder of a tree into a new folder.
+
+    Raises:
+        StepFailed: The working tree is not the one that was planned any more.
+    """
+    with objects(context) as environment, files.scratch() as folder:
+        if dirty and _write_tree(context, environment) != tree:
+            raise StepFailed("the working tree has changed since the plan was made", hint="run it again")
+        packed = folder / "release.tar"
+        inside = _inside(context, str(context.settings.app.root))
+        with files.stream(packed) as stream:
+            _git(context, "archive", "--format=tar", f"{tree}:{inside}", environment=environment, stdout_to=stream)
+        files.extract(packed, destination)
+
+
+@contextlib.contextmanager
+def objects(context: Context) -> Iterator[Mapping[str, str]]:
+    """Give an environment in which git writes objects and index into a temporary folder, not into the repository."""
+    real = _git(context, "rev-parse", "--git-path", "objects").strip()
+    index = Path(context.settings.folder, _git(context, "rev-parse", "--git-path", "index").strip())
+    with files.scratch() as folder:
+        copy = folder / "index"
+        if index.is_file():
+            files.write(copy, index.read_bytes())  # keeps git's cached file states, so only changes are read
+        yield {
+            "GIT_INDEX_FILE": str(copy),
+            "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(Path(context.settings.folder, real).resolve()),
+        }
+
+
+def _write_tree(context: Context, environment: Mapping[str, str]) -> str:
+    files.make_folder(Path(environment["GIT_OBJECT_DIRECTORY"]))
+    _git(context, "add", "--all", ".", environment=environment, top=True)
+    return _git(context, "write-tree", environment=environment).strip()
+
+
+def _inside(context: Context, path: str) -> str:
+    """Return a path relative to the repository's top, for `tree:path`."""
+    prefix = _git(context, "rev-parse", "--show-prefix").strip()
+    joined = Path(prefix) / path
+    return "" if str(joined) == "." else str(joined)
+
+
+def _git(
+    context: Context,
+    *words: str,
+    check: bool = True,
+    environment: Mapping[str, str] | None = None,
+    stdout_to: BinaryIO | None = None,
+    top: bool = False,
+) -> str:
+    folder = context.settings.folder
+    if top:
+        folder = Path(_git(context, "rev-parse", "--show-toplevel").strip())
+    result = runner.run(
+        context,
+        ["git", "-c", "core.fsmonitor=false", *words],
+        reads=True,
+        cwd=folder,
+        environment={"GIT_OPTIONAL_LOCKS": "0", **(environment or {})},
+        stdout_to=stdout_to,
+        check=check,
+    )
+    return result.stdout

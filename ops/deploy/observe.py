@@ -1,0 +1,82 @@
+"""What runs in an environment now: asked from the daemon and the proxy, never from the journal."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ops.deploy import gate, places, proxy, releases, slots
+from ops.kernel.context import Context
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The state of an environment on this machine.
+
+    Args:
+        daemon: Whether the daemon runs.
+        proxy: Whether the proxy runs.
+        active: Slot that gets traffic: blue, green, `mixed` or empty.
+        blue: Content of the blue slot.
+        green: Content of the green slot.
+        good: Ids of the releases that ever served well.
+    """
+
+    daemon: bool
+    proxy: bool
+    active: str
+    blue: slots.Content
+    green: slots.Content
+    good: tuple[str, ...]
+
+    def content(self, slot: str) -> slots.Content:
+        """Return the content of a slot, an empty one for no slot."""
+        return {"blue": self.blue, "green": self.green}.get(slot, slots.Content())
+
+    def seen(self) -> dict[str, Any]:
+        """Return it as the part of a plan that is compared again under the lock."""
+        return asdict(self)
+
+    @property
+    def release(self) -> str:
+        """Release that serves, empty for none."""
+        return self.content(self.active).release if self.proxy else ""
+
+
+def observe(context: Context) -> Observed:
+    """Look at the environment; changes nothing."""
+    settings = context.settings
+    return Observed(
+        daemon=places.daemon_of(context).running(),
+        proxy=proxy.of(settings).running(),
+        active=proxy.serving(settings),
+        blue=slots.content(context, "blue"),
+        green=slots.content(context, "green"),
+        good=tuple(each.id for each in releases.all_of(settings) if each.good),
+    )
+
+
+def serves(context: Context, now: Observed, release: str) -> bool:
+    """Say whether a release serves alone, completely, and with today's description and variables."""
+    if now.active not in places.SLOTS or not (now.daemon and now.proxy) or release not in now.good:
+        return False
+    here = now.content(now.active)
+    if here.release != release or not here.running or not now.content(places.other(now.active)).stopped:
+        return False
+    known = releases.load(context.settings, release)
+    same = known.services == releases.description(context.settings)
+    return same and proxy.up_to_date(context.settings, known) and here.digest == slots.digest(context, known, gate.database_url(context))
+
+
+def choose(now: Observed, release: str) -> tuple[str, str]:
+    """Return the slot to prepare and the slot that serves now (empty for none).
+
+    After a crash in the middle of a switch both may serve: then the one that holds the wanted release is
+    finished and the other one is retired.
+    """
+    if now.active == "mixed":
+        slot = next((each for each in places.SLOTS if now.content(each).release == release), "green")
+        return slot, places.other(slot)
+    if now.active:
+        return places.other(now.active), now.active
+    return "blue", ""

@@ -1,0 +1,61 @@
+"""Names and addresses of an environment's processes on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.hosts import account, home, ports
+from ops.hosts.supervisor import Daemon
+from ops.kernel import files
+from ops.kernel.context import Context
+from ops.kernel.settings.models import Service, Settings
+
+SLOTS = ("blue", "green")
+
+
+def other(slot: str) -> str:
+    """Return the other slot."""
+    return SLOTS[1 - SLOTS.index(slot)]
+
+
+def daemon_of(context: Context) -> Daemon:
+    """Return the daemon of the project."""
+    return Daemon(context, home.of(context.settings), account.lookup())
+
+
+def group(settings: Settings, slot: str) -> str:
+    """Return the name of the slot's process group in the daemon."""
+    return f"{settings.name}-{slot}"
+
+
+def address(settings: Settings, service: str, described: Service, slot: str) -> str:
+    """Return where a service of a slot listens: `unix@/path` or `127.0.0.1:port`."""
+    if described.is_static or "{socket}" in described.command:
+        return f"unix@{home.of(settings).sockets / f'{group(settings, slot)}-{service}.sock'}"
+    return f"127.0.0.1:{_ports(settings).get(f'{slot}-{service}', 0)}"
+
+
+def _ports(settings: Settings) -> dict[str, int]:
+    try:
+        ports_of: dict[str, int] = json.loads(_ports_file(settings).read_text())
+    except (OSError, ValueError):
+        return {}
+    return ports_of
+
+
+def _ports_file(settings: Settings) -> Path:
+    return home.of(settings).environment(settings.name) / "ports.json"
+
+
+def allocate_ports(settings: Settings, services: Mapping[str, Service]) -> None:
+    """Choose a port once for each service that listens on TCP, in each slot."""
+    known = _ports(settings)
+    for name, described in services.items():
+        if "{port}" not in described.command:
+            continue
+        for slot in SLOTS:
+            known.setdefault(f"{slot}-{name}", ports.free(set(known.values())))
+    if known:
+        files.write(_ports_file(settings), json.dumps(known))

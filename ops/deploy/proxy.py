@@ -1,0 +1,207 @@
+"""The front proxy of an environment: which slot it routes to is the truth; switching is one short step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.deploy import places, releases
+from ops.hosts import account, haproxy, home, runner, tools
+from ops.hosts.supervisor import Daemon, Program
+from ops.kernel import files
+from ops.kernel.context import Context
+from ops.kernel.deadline import minutes
+from ops.kernel.errors import DependencyError, StepFailed
+from ops.kernel.settings.models import Settings
+from ops.kernel.steps import Done, step
+
+RELOAD = 10.0
+"""Seconds until a reloaded proxy answers on its socket."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """How the proxy was before a step.
+
+    Args:
+        release: Release whose services it routed, empty when there was no proxy.
+        slot: Slot that served, empty for none.
+    """
+
+    release: str
+    slot: str
+
+
+def of(settings: Settings) -> haproxy.Proxy:
+    """Return the driver of the environment's proxy."""
+    return haproxy.Proxy(_admin_socket(settings))
+
+
+def serving(settings: Settings) -> str:
+    """Return the slot that gets traffic: blue, green, `mixed`, or empty for none.
+
+    A running proxy answers; for a stopped one it is what its file says, because it would come back so.
+    """
+    driver = of(settings)
+    if driver.running():
+        return driver.active_slot() or ""
+    path = _file(settings)
+    return haproxy.active_in(path.read_text()) if path.is_file() else ""
+
+
+def routing(settings: Settings, release: releases.Release, active: str) -> haproxy.Routing:
+    """Describe the routes of a release's services, with one slot active."""
+    backends = []
+    for name in release.services:
+        described = release.service(name)
+        if not (described.is_web or described.is_static):
+            continue
+        servers = {slot: places.address(settings, name, described, slot) for slot in places.SLOTS}
+        live = haproxy.STATIC_LIVE if described.is_static else described.live
+        backends.append(haproxy.Backend(name, tuple(described.route or ("/",)), live, servers))
+    return haproxy.Routing(
+        name=f"{settings.app.name}-{settings.name}",
+        bind=f"127.0.0.1:{settings.environment.port}",
+        admin_socket=_admin_socket(settings),
+        backends=tuple(backends),
+        active=active or None,
+    )
+
+
+def up_to_date(settings: Settings, release: releases.Release) -> bool:
+    """Say whether the proxy runs with the routes of this release."""
+    driver = of(settings)
+    return driver.running() and driver.structure() == haproxy.structure_digest(routing(settings, release, ""))
+
+
+def _is_ready(context: Context, release: str, before: str) -> Done | None:
+    known = releases.load(context.settings, release)
+    return Done("routes are the same") if up_to_date(context.settings, known) else None
+
+
+def _restore(context: Context, result: object, release: str, before: str) -> None:
+    if before:
+        _apply(context, releases.load(context.settings, before), serving(context.settings))
+        return
+    places.daemon_of(context).remove(_group(context.settings))
+    files.remove(_file(context.settings))
+
+
+@step(title="Start the proxy with the routes of {release}", limit=minutes(1), check=_is_ready, undo=_restore)
+def ensure(context: Context, release: str, before: str) -> None:
+    """Bring HAProxy up with the release's routes; a running one is reloaded without losing a request.
+
+    Args:
+        context: Surroundings.
+        release: Its routes.
+        before: Release that serves now, for the way back; empty for none.
+    """
+    active = serving(context.settings)
+    _apply(context, releases.load(context.settings, release), "" if active == "mixed" else active)
+
+
+def _apply(context: Context, release: releases.Release, active: str) -> None:
+    settings = context.settings
+    binary = tools.find(home.of(settings), "haproxy")
+    if binary is None:
+        raise DependencyError("haproxy is missing", hint="apt-get install haproxy")
+    routes = routing(settings, release, active)
+    text = haproxy.render(routes)
+    with files.scratch() as folder:
+        files.write(folder / "haproxy.cfg", text)
+        command = haproxy.check_command(binary, folder / "haproxy.cfg")
+        haproxy.check_config(runner.run(context, command, reads=True, check=False))
+    _write(settings, text)
+    if of(settings).running():
+        of(settings).reload(haproxy.structure_digest(routes), context.within(RELOAD).deadline)
+        return
+    daemon = places.daemon_of(context)
+    argv = haproxy.command(binary, _file(settings), _admin_socket(settings))
+    # SIGUSR1 ends HAProxy after its requests (management guide, chapter 4).
+    program = Program(_group(settings), argv, _file(settings).parent, {}, stop_signal="USR1", stop_seconds=30)
+    daemon.add(_group(settings), [program])
+    of(settings).wait_answering(context.within(RELOAD).deadline)
+
+
+def _routes_to(context: Context, slot: str, release: str, before: str, previous: str) -> Done | None:
+    return Done(f"routes to {slot} already") if serving(context.settings) == slot else None
+
+
+def _switch_back(context: Context, result: object, slot: str, release: str, before: str, previous: str) -> None:
+    settings = context.settings
+    if not of(settings).running():
+        return
+    if before:
+        _route(context, releases.load(settings, previous), before, slot)
+    else:
+        _write(settings, haproxy.render(routing(settings, releases.load(settings, release), "")))
+    of(settings).drain(slot)
+    of(settings).maintenance(slot)
+
+
+@step(title="Switch traffic to slot {slot}", limit=minutes(1), check=_routes_to, undo=_switch_back)
+def switch(context: Context, slot: str, release: str, before: str, previous: str) -> None:
+    """Send traffic to a slot; new requests go there at once, those of the other slot end where they are.
+
+    Args:
+        context: Surroundings.
+        slot: The slot that gets the traffic.
+        release: The release in it.
+        before: The slot that had it, empty for none.
+        previous: The release in that slot.
+
+    Source: HAProxy management guide, 9.3, "set server". The file is rewritten first, so that a proxy that is
+    restarted in between comes back with the new slot.
+    """
+    _route(context, releases.load(context.settings, release), slot, before or places.other(slot))
+
+
+def _route(context: Context, release: releases.Release, slot: str, away: str) -> None:
+    settings = context.settings
+    driver = of(settings)
+    _write(settings, haproxy.render(routing(settings, release, slot)))
+    driver.ready(slot)
+    driver.wait_up(slot, context.deadline)
+    driver.drain(away)
+
+
+def drain(context: Context, slot: str, seconds: float) -> None:
+    """Wait until a slot has no request left, close what is still open after `seconds`, then take it out."""
+    driver = of(context.settings)
+    if not driver.running():
+        return
+    driver.drain(slot)
+    if not driver.wait_idle(slot, context.within(seconds).deadline):
+        context.note(f"requests of slot {slot} did not end within {seconds:g} s")
+        driver.close_sessions(slot)
+    driver.maintenance(slot)
+
+
+def take_out(context: Context, slot: str) -> None:
+    """Make sure that a slot gets no traffic before it is changed.
+
+    Raises:
+        StepFailed: It is the only slot that serves.
+    """
+    active = serving(context.settings)
+    if active == slot:
+        raise StepFailed(f"slot {slot} serves", hint="run the deploy again, it will choose the other slot")
+    drain(context, slot, 35.0)
+
+
+def _write(settings: Settings, text: str) -> None:
+    user = account.lookup()
+    files.make_folder(_file(settings).parent, mode=0o755 if user else 0o700)
+    files.write(_file(settings), text, mode=0o644 if user else 0o600)
+
+
+def _file(settings: Settings) -> Path:
+    return home.of(settings).environment(settings.name) / "proxy" / "haproxy.cfg"
+
+
+def _admin_socket(settings: Settings) -> Path:
+    return home.of(settings).sockets / f"{settings.name}-proxy.sock"
+
+
+def _group(settings: Settings) -> str:
+    return f"{settings.name}-proxy"

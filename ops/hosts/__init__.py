@@ -1,0 +1,1 @@
+"""Adapters to this machine: commands, HTTP, HAProxy, supervisor, accounts, tools."""

@@ -1,0 +1,197 @@
+"""The one place that writes files.
+
+Every write is atomic (temporary name, fsync, rename), so a killed process leaves the old or the new content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ops.kernel import guard
+from ops.kernel.errors import ConfigurationError, NotPermitted, OpsError
+
+
+_scratch: set[Path] = set()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Numeric owner of a file."""
+
+    uid: int
+    gid: int
+
+
+def write(
+    path: Path, data: str | bytes, *, mode: int = 0o600, owner: Owner | None = None
+) -> bool:
+    """Write a file atomically unless it holds `data` already.
+
+    Args:
+        path: Destination; its folder must exist.
+        data: New content; text is encoded as UTF-8.
+        mode: Permission bits of the file.
+        owner: New owner, only possible as root.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        NotPermitted: The system refuses the write.
+        OpsError: The disk is full or broken.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
+        return False
+    _effect(path, f"write {path}")
+    with translated(f"cannot write {path}"):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                os.fchmod(stream.fileno(), mode)
+                if owner is not None:
+                    os.fchown(stream.fileno(), owner.uid, owner.gid)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+    return True
+
+
+def make_folder(path: Path, *, mode: int = 0o700, owner: Owner | None = None) -> bool:
+    """Create a folder (and its parents, readable by all) with `mode`; say whether it was missing."""
+    existed = path.is_dir()
+    if existed and path.stat().st_mode & 0o777 == mode and _owned(path, owner):
+        return False
+    _effect(path, f"create folder {path}")
+    with translated(f"cannot create {path}"):
+        path.mkdir(parents=True, exist_ok=True)
+        if owner is not None:
+            os.chown(path, owner.uid, owner.gid)
+        path.chmod(mode)
+    return not existed
+
+
+def make_record(path: Path) -> None:
+    """Make an empty file for our own records, 0600 in a 0700 folder, unless it is there.
+
+    Allowed in a dry run, which may write its own record (DESIGN.md 7).
+    """
+    with translated(f"cannot create {path}"):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent.stat().st_mode & 0o077:
+            path.parent.chmod(0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+def remove(path: Path) -> bool:
+    """Remove a file, a link or a whole folder; say whether it was there."""
+    if not path.is_symlink() and not path.exists():
+        return False
+    _effect(path, f"remove {path}")
+    with translated(f"cannot remove {path}"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return True
+
+
+def rename(source: Path, destination: Path) -> None:
+    """Move `source` to `destination` on the same file system, replacing a file there."""
+    _effect(destination, f"rename {source} to {destination}")
+    with translated(f"cannot rename {source}"):
+        os.replace(source, destination)
+
+
+def link(path: Path, target: Path) -> bool:
+    """Make `path` a symbolic link to `target`, atomically; say whether anything changed."""
+    if path.is_symlink() and Path(os.readlink(path)) == target:
+        return False
+    _effect(path, f"link {path} to {target}")
+    with translated(f"cannot link {path}"):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        os.replace(temporary, path)
+    return True
+
+
+def copy_tree(source: Path, destination: Path) -> None:
+    """Copy a folder to a new place, keeping links as links."""
+    _effect(destination, f"copy {source} to {destination}")
+    with translated(f"cannot copy {source}"):
+        shutil.copytree(source, destination, symlinks=True)
+
+
+def extract(archive: Path, destination: Path) -> None:
+    """Unpack a tar archive into a new folder; members outside of it are refused (PEP 706, filter "data")."""
+    _effect(destination, f"unpack into {destination}")
+    with translated(f"cannot unpack into {destination}"), tarfile.open(archive) as tar:
+        tar.extractall(destination, filter="data")
+
+
+@contextlib.contextmanager
+def stream(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Open a new file for writing, for output of any size; it is on disk when the block ends."""
+    _effect(path, f"write {path}")
+    with translated(f"cannot write {path}"), path.open("wb") as opened:
+        os.fchmod(opened.fileno(), mode)
+        yield opened
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+@contextlib.contextmanager
+def scratch(prefix: str = "invops-") -> Iterator[Path]:
+    """Give a private temporary folder that is gone afterwards; writing below it is allowed in a dry run."""
+    with translated("cannot make a temporary folder"), tempfile.TemporaryDirectory(prefix=prefix) as name:
+        folder = Path(name)
+        _scratch.add(folder)
+        try:
+            yield folder
+        finally:
+            _scratch.discard(folder)
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the system's refusals inside the block into errors of the tree.
+
+    Raises:
+        NotPermitted: Permission denied, or a read-only file system.
+        ConfigurationError: The folder does not exist.
+        OpsError: No space left, or another failure of the disk.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise NotPermitted(what, why=str(error.strerror), hint="check the owner of the folder") from error
+    except FileNotFoundError as error:
+        raise ConfigurationError(what, why=f"no such file or folder: {error.filename}") from error
+    except OSError as error:
+        raise OpsError(what, why=error.strerror or str(error), hint="check free space: df -h") from error
+
+
+def _effect(path: Path, description: str) -> None:
+    """Ask the guard, except for what lies in a scratch folder."""
+    if _scratch.isdisjoint(path.parents):
+        guard.effect(description)
+
+
+def _owned(path: Path, owner: Owner | None) -> bool:
+    status = path.stat()
+    return owner is None or (status.st_uid, status.st_gid) == (owner.uid, owner.gid)

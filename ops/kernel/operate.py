@@ -1,0 +1,100 @@
+"""The way of every changing task: observe, plan, show, confirm, lock, observe again, journal, steps, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ops
+from ops.kernel import engine, exits, journal, policy, recovery, session, steps, terminal
+from ops.kernel.context import Context
+from ops.kernel.errors import ConfigurationError, StepFailed
+from ops.kernel.invocation import Invocation
+from ops.kernel.lock import Held, Lock
+from ops.kernel.plan import SCHEMA, Plan
+from ops.kernel.report import Report
+from ops.kernel.store import State, open_state
+
+LockOf = Callable[[Context], Lock]
+WAIT = 900.0
+"""Seconds that `--wait` waits for a living holder."""
+
+
+def operate(
+    call: Invocation, make: Callable[..., Plan], lock_of: LockOf | None, arguments: dict[str, Any]
+) -> Report:
+    """Run one operation from its plan to its report.
+
+    Args:
+        call: The task's call.
+        make: `(context, **arguments) -> Plan`; it only reads.
+        lock_of: Gives the lock of the target; None when the operation needs none.
+        arguments: Handed to `make`.
+
+    Raises:
+        OpsError: Whatever failed, after undo.
+    """
+    context = call.context()
+    policy.permit(call.task.level, call.name, call.settings)
+    plan = make(context, **arguments)
+    steps.check_references(plan.steps)
+    if plan.nothing:
+        return Report(f"nothing to change: {plan.nothing}", status="nothing", data={"environment": plan.environment})
+    if call.options.plan and call.options.plan != plan.digest:
+        raise ConfigurationError(
+            f"the plan is {plan.digest} now, not {call.options.plan}", why="the target or the arguments have changed",
+            hint="look at the dry run again",
+        )
+    if call.format != "json" and not call.options.quiet:
+        terminal.show_plan(plan, call.out)
+    if call.options.dry_run:
+        return Report(
+            "dry run: nothing was changed",
+            status="dry-run",
+            facts={"plan": plan.digest},
+            hints=(f"run exactly this with --plan {plan.digest}",),
+            data={"plan": plan.to_json(), "digest": plan.digest, "seen": dict(plan.seen)},
+            exit_code=exits.DRY_RUN,
+        )
+    policy.confirm(plan, call.settings, call.options)
+    if lock_of is None:
+        return _run(call, plan, None)
+    wait = WAIT if call.options.wait else 0.0
+    with lock_of(context).hold(call.name, context.actor, wait) as held:
+        return _run(call, _unchanged(plan, make(context, **arguments)), held)
+
+
+def _unchanged(shown: Plan, now: Plan) -> Plan:
+    if now.digest != shown.digest:
+        raise StepFailed(
+            "the target has changed since the plan was shown; nothing was changed",
+            hint="run it again and look at the new plan",
+        )
+    return now
+
+
+def _run(call: Invocation, plan: Plan, held: Held | None) -> Report:
+    state = open_state(call.settings, create=True)
+    assert state is not None
+    with state:
+        recovery.supersede(call, state)
+        run_id = _begin(call, state, plan)
+        with session.session(call, state, plan, run_id, held) as opened:
+            return session.carry_out(opened, engine.execute)
+
+
+def _begin(call: Invocation, state: State, plan: Plan) -> str:
+    context = call.context()
+    run = journal.NewRun(
+        task=call.name,
+        operation=plan.operation,
+        environment=plan.environment,
+        target=plan.target,
+        actor=context.actor,
+        invops_version=ops.__version__,
+        plan_schema=SCHEMA,
+        plan=plan.to_json(),
+        seen=plan.digest,
+    )
+    new = [journal.NewStep(step.id, step.action, dict(step.arguments)) for step in plan.steps]
+    return journal.Journal(state).begin(run, new)

@@ -1,0 +1,102 @@
+"""Go on with a run that lost its process: resume it, undo it, or clear up before a new one."""
+
+from __future__ import annotations
+
+import ops
+from ops.kernel import engine, exits, policy, processes, session, terminal
+from ops.kernel.errors import ConfigurationError, StepFailed
+from ops.kernel.invocation import Invocation
+from ops.kernel.journal import Journal, Run
+from ops.kernel.plan import SCHEMA, Plan
+from ops.kernel.report import Report
+from ops.kernel.store import State, open_state
+
+
+def supersede(call: Invocation, state: State) -> None:
+    """Before a new run: end what dead runs of this environment left behind and close them in the journal."""
+    journal = Journal(state)
+    for run in journal.unfinished(call.settings.name):
+        if journal.take(run.id):
+            end_left_overs(journal, run)
+            journal.finish(run.id, "interrupted", exits.GENERAL, "its process ended; a newer run took over")
+
+
+def end_left_overs(journal: Journal, run: Run) -> None:
+    """End the process groups that a dead run's steps started."""
+    for step in journal.steps(run.id):
+        if step.process_group and step.state in ("started", "undoing"):
+            processes.end_group(step.process_group, step.process_started or 0.0)
+
+
+def resume(call: Invocation, run_id: str) -> Report:
+    """Finish a run whose process is gone: steps that are done stay done.
+
+    Raises:
+        ConfigurationError: Unknown, finished, alive, or of another version.
+    """
+    return _continue(call, run_id, "resume")
+
+
+def undo(call: Invocation, run_id: str) -> Report:
+    """Take back every step that a dead run started."""
+    return _continue(call, run_id, "undo")
+
+
+def _continue(call: Invocation, run_id: str, verb: str) -> Report:
+    state = open_state(call.settings, create=False)
+    if state is None:
+        raise ConfigurationError(f"there is no run {run_id}", hint="inv runs.list")
+    with state:
+        journal = Journal(state)
+        run = journal.get(run_id)
+        _check(call, journal, run, verb)
+        plan = Plan.from_json(run.plan)
+        policy.permit(call.task.level, call.name, call.settings)
+        if call.format != "json" and not call.options.quiet:
+            terminal.show_plan(plan, call.out)
+        if call.options.dry_run:
+            summary = f"dry run: would {verb} run {run.id}"
+            return Report(summary, status="dry-run", data={"run": run.id}, exit_code=exits.DRY_RUN)
+        policy.confirm(plan, call.settings, call.options)
+        if not journal.take(run.id):
+            raise StepFailed(f"run {run.id} is still alive", hint=f"inv runs.show {run.id}")
+        end_left_overs(journal, run)
+        with session.session(call, state, plan, run.id, None) as opened:
+            _restore(opened.run, journal)
+            return session.carry_out(opened, engine.execute if verb == "resume" else _undo_all)
+
+
+def _check(call: Invocation, journal: Journal, run: Run, verb: str) -> None:
+    if run.environment != call.settings.name:
+        raise ConfigurationError(
+            f"run {run.id} belongs to {run.environment}", hint=f"inv runs.{verb} {run.id} --env {run.environment}"
+        )
+    if run.state not in ("running", "interrupted", "undo_failed"):
+        raise ConfigurationError(f"run {run.id} is {run.state}, there is nothing to {verb}", hint="inv runs.list")
+    newer = [each for each in journal.recent(1, run.environment) if each.id != run.id]
+    if newer:
+        raise ConfigurationError(
+            f"run {run.id} was followed by {newer[0].id}", why="the target has moved on", hint="start a new run"
+        )
+    if (run.invops_version, run.plan_schema) != (ops.__version__, SCHEMA):
+        raise ConfigurationError(
+            f"run {run.id} was planned by invops {run.invops_version}, this is {ops.__version__}",
+            hint="use that version, or start a new run",
+        )
+
+
+def _restore(run: engine.Run, journal: Journal) -> None:
+    for step in journal.steps(run.id):
+        if step.state != "pending":
+            run.states[step.step_id] = step.state
+        if step.result is not None:
+            run.results[step.step_id] = step.result
+
+
+def _undo_all(run: engine.Run) -> None:
+    step = engine.stands_in_the_way(run)
+    if step is not None:
+        raise engine.Unsettled(f"{step.title} cannot be undone", hint=f"inv runs.resume {run.id}")
+    failed = engine.undo(run)
+    if failed:
+        raise StepFailed(f"undo failed for {', '.join(failed)}", hint=f"inv runs.show {run.id}")

@@ -1,0 +1,285 @@
+"""What an application is: the frozen models of ops.toml and of the variables.
+
+Each attribute's description is also the text of the reference (docs/configuration.md) and of the
+JSON schema that editors use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from ops.kernel.settings.values import (
+    Command,
+    Count,
+    DatabaseName,
+    Filled,
+    Flag,
+    FrozenMap,
+    Inside,
+    Name,
+    Port,
+    Route,
+    Seconds,
+    Text,
+    VariableName,
+)
+
+
+class Model(BaseModel):
+    """A section: frozen, and an unknown key is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class App(Model):
+    """The application."""
+
+    name: Name
+    """Name of the application: folders, databases and processes carry it."""
+    root: Inside = Path(".")
+    """Folder of the application, relative to ops.toml; the other paths are relative to it."""
+    default_environment: Name = "development"
+    """Environment of a task without `--env` and without ENVIRONMENT."""
+    version_variable: VariableName = "APP_VERSION"
+    """Variable that carries the release id to every service."""
+
+
+class Python(Model):
+    """Python dependencies: one virtual environment for each lock file, shared by releases."""
+
+    requirements: Inside
+    """Lock file for `pip install -r`, with hashes."""
+    packages: tuple[Inside, ...] = ()
+    """Local packages, installed into the release without their dependencies."""
+
+
+class Service(Model):
+    """A process or a folder of static files.
+
+    With `command` and (`port` or `route`) it is a web service behind the proxy, with `static` a
+    folder of files, with `command` alone a background process.
+    """
+
+    directory: Inside = Path(".")
+    """Working folder of its commands."""
+    command: Command = ""
+    """Command of a release, split like a shell does, run without one. `{socket}` is a Unix socket
+    to listen on, `{port}` a TCP port (then PORT is set too)."""
+    development: Command = ""
+    """Command of `inv start`; default: `command`."""
+    port: Port | None = None
+    """Port of the development server."""
+    route: tuple[Route, ...] = ()
+    """Path prefixes that the proxy sends here; default: `["/"]` for a web service with `port`
+    and for static files."""
+    health: Route = "/"
+    """Readiness: 200 means that it may get traffic."""
+    live: Route = "/"
+    """Liveness, for the proxy's own checks; default: `health`."""
+    health_version: Text = ""
+    """Key of the JSON answer of `health` that must equal the release id."""
+    stop_timeout: Seconds = 30.0
+    """How long its longest request may take to end: "35s", "2m", "1h" or a number of seconds."""
+    build: tuple[Command, ...] = ()
+    """Commands that build it, run in `directory`; reused while that folder is unchanged."""
+    static: Inside | None = None
+    """Folder of built files, relative to `directory`. Hashed names below assets/ are immutable for
+    a year, the rest is always asked for again."""
+    environment: FrozenMap[VariableName, Text] = Field(default={}, validate_default=True)
+    """Plain variables."""
+    secrets: FrozenMap[VariableName, Filled] = Field(default={}, validate_default=True)
+    """Variables by reference: `env:NAME` or `file:PATH`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        filled = dict(data)
+        if not filled.get("development") and isinstance(filled.get("command"), str):
+            filled["development"] = filled["command"]
+        if "route" not in filled and ("static" in filled or {"command", "port"} <= filled.keys()):
+            filled["route"] = ["/"]
+        if "live" not in filled and isinstance(filled.get("health"), str):
+            filled["live"] = filled["health"]
+        return filled
+
+    @property
+    def is_web(self) -> bool:
+        """Whether the proxy sends requests to its processes."""
+        return bool(self.command) and (self.port is not None or bool(self.route))
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a folder of files."""
+        return self.static is not None
+
+
+class Database(Model):
+    """The database of the application."""
+
+    engine: Literal["postgres"]
+    """Kind of server."""
+    variable: VariableName = "DATABASE_URL"
+    """Variable with the URL for services, builds and migrations."""
+    name: DatabaseName = ""
+    """Name of the database, the environment's name is appended; default: `app.name`."""
+
+
+class Migrations(Model):
+    """Migrations of the application's schema."""
+
+    kind: Literal["alembic", "sql"]
+    """Tool: Alembic, or a folder of `<version>_name.sql` files."""
+    path: Inside
+    """The alembic.ini, or the folder of SQL files."""
+
+
+class Hooks(Model):
+    """Commands that run as steps of a deploy, in the application's folder of the new release."""
+
+    before_build: tuple[Command, ...] = ()
+    """Before the services are built."""
+    after_build: tuple[Command, ...] = ()
+    """After the services were built."""
+    before_migrate: tuple[Command, ...] = ()
+    """Before migrations."""
+    after_migrate: tuple[Command, ...] = ()
+    """After migrations."""
+    before_switch: tuple[Command, ...] = ()
+    """Before traffic goes to the new release."""
+    after_switch: tuple[Command, ...] = ()
+    """After traffic went to the new release."""
+
+
+class Environment(Model):
+    """A place where the application runs."""
+
+    target: Literal["local"]
+    """Kind of place: `local` is this machine."""
+    port: Port = 8080
+    """Port of the proxy on 127.0.0.1."""
+    protected: Flag = False
+    """Ask for the environment's name before a change, and take no DATABASE_URL from a shell."""
+    working_tree: Flag = False
+    """Allow a deploy of work that is not committed."""
+    keep_releases: Count = 5
+    """How many releases stay for a rollback."""
+    level: Literal["read", "write", "admin"] = "admin"
+    """Highest level that tasks may have here."""
+    database_url: Text = ""
+    """Reference to the URL of an external database; default: the embedded server."""
+    environment: FrozenMap[VariableName, Text] = Field(default={}, validate_default=True)
+    """Variables of every service here; they win over those of the service."""
+    state: Literal["local"] | None = None
+    """`local`: without OPS_STATE_URL the journal of a protected environment is in .ops/ of this
+    machine."""
+
+
+class Options(Model):
+    """What the variables of this process say."""
+
+    log_level: Literal["", "debug", "info", "warning", "error"] = ""
+    """Lowest level of log lines; default: by the kind of the task."""
+    dry_run: bool = False
+    """Plan only."""
+    safe_mode: bool = False
+    """Change nothing, whatever is asked."""
+    format: Literal["text", "json"] = "text"
+    """Output of tasks."""
+    actor: str = ""
+    """Who is named in the journal and the audit trail."""
+    home: Path | None = None
+    """Folder of the daemon, server data and releases; default: chosen by invops."""
+    state_url: SecretStr | None = None
+    """State database; default: SQLite in .ops/."""
+    state_admin_url: SecretStr | None = None
+    """Owner's access to the state database, for its own migrations."""
+    database_url: SecretStr | None = None
+    """External database of the application."""
+    redis_url: SecretStr | None = None
+    """Redis of the application."""
+    supabase_url: SecretStr | None = None
+    """Supabase endpoint."""
+    supabase_anon_key: SecretStr | None = None
+    """Supabase public key."""
+    supabase_service_key: SecretStr | None = None
+    """Supabase admin key."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value came from.
+
+    Args:
+        kind: Of what sort.
+        where: "ops.toml:12" or a variable's name; empty for a default.
+    """
+
+    kind: Literal["file", "variable", "argument", "default"]
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.where}" if self.kind == "variable" else self.where or self.kind
+
+
+class Document(Model):
+    """The whole of ops.toml."""
+
+    app: App
+    """The application."""
+    python: Python | None = None
+    """Python dependencies."""
+    services: FrozenMap[Name, Service] = Field(default={}, validate_default=True)
+    """Processes and folders of static files, by name."""
+    database: Database | None = None
+    """The database."""
+    migrations: Migrations | None = None
+    """Migrations of its schema."""
+    hooks: Hooks = Hooks()
+    """Commands as steps of a deploy."""
+    environments: FrozenMap[Name, Environment]
+    """Places where the application runs, by name."""
+
+    @model_validator(mode="after")
+    def _name_database(self) -> Self:
+        if self.database is None or self.database.name:
+            return self
+        named = self.database.model_copy(update={"name": self.app.name.replace("-", "_")})
+        self.__dict__["database"] = named
+        return self
+
+
+class Settings(Document):
+    """The settings of one run: ops.toml, the chosen environment, the variables."""
+
+    folder: Path
+    """Folder of ops.toml."""
+    name: Name
+    """Name of the chosen environment."""
+    options: Options = Options()
+    """What the variables say."""
+    sources: FrozenMap[str, Source] = Field(default={}, validate_default=True)
+    """Where each value came from, by dotted key; what is missing here is a default."""
+    ignored: FrozenMap[str, str] = Field(default={}, validate_default=True)
+    """Variables that are set but do not apply to this environment, and why."""
+
+    @property
+    def environment(self) -> Environment:
+        """The chosen environment."""
+        return self.environments[self.name]
+
+    @property
+    def app_folder(self) -> Path:
+        """Folder of the application in the working tree."""
+        return self.folder / self.app.root
+
+    @property
+    def ops_folder(self) -> Path:
+        """Folder of state and logs."""
+        return self.folder / ".ops"

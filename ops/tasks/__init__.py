@@ -1,0 +1,22 @@
+"""The Invoke layer: one module for each namespace, arguments only. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+
+def collection() -> Collection:
+    """Return every task under its name on the command line."""
+    from ops.tasks import audit, config, deploy, lock, runs, services, setup, testing
+
+    root = Collection()
+    for each in (deploy.deploy, deploy.rollback, deploy.releases, testing.test):
+        root.add_task(each)
+    for each in (services.start, services.stop, services.status, services.logs, setup.init):
+        root.add_task(each)
+    root.add_collection(Collection.from_module(audit), "audit")
+    root.add_collection(Collection.from_module(config), "config")
+    root.add_collection(Collection.from_module(lock), "lock")
+    root.add_collection(Collection.from_module(runs), "runs")
+    root.add_collection(Collection.from_module(setup), "setup")
+    return root

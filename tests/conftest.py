@@ -1,0 +1,47 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+FOLDERS = Path(__file__).parent
+# Variables that change what a task does: a test sets those it means.
+OWN_VARIABLES = ("DATABASE_URL", "DRY_RUN", "ENVIRONMENT", "NO_COLOR", "SAFE_MODE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests below integration/ and faults/ by their folder."""
+    for item in items:
+        folder = item.path.relative_to(FOLDERS).parts[0]
+        if folder in ("integration", "faults"):
+            item.add_marker(folder)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("OPS_") or name in OWN_VARIABLES:
+            monkeypatch.delenv(name)
+
+
+def require(tool: str, package: str, *folders: str) -> Path:
+    """Return a program that the test needs; without it the test fails in CI and is skipped elsewhere.
+
+    Args:
+        tool: Name of the program.
+        package: Debian package that has it.
+        folders: Patterns of folders to look in beside PATH, e.g. "/usr/lib/postgresql/*/bin".
+    """
+    if found := shutil.which(tool):
+        return Path(found)
+    for folder in folders:
+        if programs := sorted(Path("/").glob(f"{folder.lstrip('/')}/{tool}")):
+            return programs[-1]
+    message = f"{tool} is missing: apt-get install {package}, or inv test --install"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(message)
+    pytest.skip(message)

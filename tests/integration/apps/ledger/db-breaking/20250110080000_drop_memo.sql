@@ -1,0 +1,2 @@
+-- invops: breaks-old
+ALTER TABLE entry DROP COLUMN memo;

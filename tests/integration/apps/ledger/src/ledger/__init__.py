@@ -1,0 +1,1 @@
+"""A ledger of payments: the second application that the tests deploy."""

@@ -1,0 +1,203 @@
+"""Opening the state database: made once, migrated once, private, and clear when it cannot be."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
+
+from ops.kernel import guard, state_migrations, tables
+from ops.kernel.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    EffectRefused,
+    NotPermitted,
+    OpsError,
+)
+from ops.kernel.store import State
+from ops.kernel.store.engine import Target, postgresql, sqlite
+from ops.kernel.store.state import open_target
+from tests.support.postgres import Postgres
+from tests.support.state import ROOT, Place
+
+SELECT_RUNS = sa.select(tables.runs)
+
+
+def test_opening_makes_the_schema_of_this_version(state: State) -> None:
+    assert state.version() == state_migrations.HEAD
+    assert state.rows(SELECT_RUNS) == []
+
+
+def test_migrations_make_exactly_the_tables_of_the_code(place: Place) -> None:
+    place.open().close()
+    with place.target.owner_engine().connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "state_version"})
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_known_versions_are_those_of_the_migrations() -> None:
+    folder = Path(state_migrations.__file__).parent
+    scripts = ScriptDirectory(str(folder)).walk_revisions()
+    assert [each.revision for each in scripts][::-1] == list(state_migrations.REVISIONS)
+
+
+def test_opening_a_current_database_does_not_import_alembic(place: Place) -> None:
+    place.open().close()
+    code = (
+        "import sys\n"
+        "from ops.kernel.store.state import open_target\n"
+        "from tests.support.state import target\n"
+        f"open_target(target({place.arguments!r})).close()\n"
+        "print('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "False", result.stderr
+
+
+def test_two_processes_that_open_at_once_make_one_schema(place: Place) -> None:
+    workers = [place.worker("opened") for _ in range(3)]
+    answers = {worker.communicate()[0].strip() for worker in workers}
+    assert answers == {state_migrations.HEAD}
+    assert place.as_owner("SELECT count(*) FROM state_version") == [(1,)]
+
+
+def test_reading_makes_nothing(place: Place) -> None:
+    assert open_target(place.target, create=False) is None
+    assert not place.folder.exists()
+    if place.server:
+        tables_made = place.as_owner("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        assert tables_made == [(0,)]
+
+
+def test_reading_an_empty_file_of_a_killed_process_finds_nothing(tmp_path: Path) -> None:
+    target = sqlite(tmp_path)
+    (tmp_path / "state.db").touch()
+    assert open_target(target, create=False) is None
+    made = open_target(target)
+    assert made is not None
+    made.close()
+
+
+def test_a_database_opened_for_reading_refuses_to_write(place: Place) -> None:
+    place.open().close()
+    state = open_target(place.target, create=False)
+    assert state is not None
+    with state, pytest.raises(NotPermitted):
+        state.change(sa.delete(tables.health))
+
+
+def test_a_read_task_cannot_create(place: Place) -> None:
+    with guard.scope(guard.Mode.READ), pytest.raises(EffectRefused):
+        open_target(place.target)
+
+
+def test_a_dry_run_may_create(place: Place) -> None:
+    with guard.scope(guard.Mode.DRY_RUN):
+        place.open().close()
+
+
+def test_a_newer_schema_is_refused(place: Place) -> None:
+    place.open().close()
+    place.as_owner("UPDATE state_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match="9999") as caught:
+        place.open()
+    assert "newer invops" in caught.value.hint
+
+
+def test_files_are_private_and_safe_against_power_loss(tmp_path: Path) -> None:
+    folder = tmp_path / ".ops"
+    folder.mkdir(mode=0o755)
+    state = open_target(sqlite(folder))
+    assert state is not None
+    with state:
+        assert state.version()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        files = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+        assert files == dict.fromkeys(("state.db", "state.db-shm", "state.db-wal"), 0o600)
+        names = ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers", "busy_timeout")
+        found = [state.rows(sa.text(f"PRAGMA {name}"))[0][0] for name in names]
+        assert found == ["wal", 2, 1, 1, 30_000]
+    assert [each.name for each in folder.iterdir()] == ["state.db"]
+
+
+def test_a_transaction_that_fails_leaves_nothing(state: State) -> None:
+    values = {"id": "1", "environment": "e", "target": "t", "name": "n", "result": "r"}
+    insert = sa.insert(tables.health).values(**values, detail="", seconds=1.0, recorded=1.0)
+    with pytest.raises(ZeroDivisionError), state.transaction() as connection:
+        connection.execute(insert)
+        raise ZeroDivisionError
+    assert state.rows(sa.select(tables.health)) == []
+    state.change(insert)
+    assert len(state.rows(sa.select(tables.health))) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OpsError):
+        open_target(sqlite(tmp_path / "file" / ".ops"))
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(OpsError, match="not a database") as caught:
+        open_target(sqlite(tmp_path))
+    assert "move" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else_is_not_permitted(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(NotPermitted):
+        open_target(sqlite(tmp_path / ".ops"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "mysql://host/database", "sqlite:///x", "postgresql://host", "postgres://u:secret@[", "x"],
+)
+def test_a_wrong_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        postgresql(SecretStr(url))
+    assert "OPS_STATE_URL" in str(caught.value)
+    assert "secret" not in str(caught.value) + caught.value.hint
+
+
+def unreachable(server: Postgres, case: str) -> Target:
+    urls = {
+        "no server": f"postgresql://{'u'}:{'hunter22'}@127.0.0.1:1/state",
+        "no socket": "postgresql://u@/state?host=/nonexistent&password=hunter22",
+        "no database": server.url("nothing"),
+        "no role": server.url("postgres", "stranger"),
+    }
+    return postgresql(SecretStr(urls[case]))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [
+        ("no server", ConnectionFailed),
+        ("no socket", ConnectionFailed),
+        ("no database", ConfigurationError),
+        ("no role", NotPermitted),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_named_without_the_password(
+    postgres: Postgres, case: str, kind: type[OpsError]
+) -> None:
+    with pytest.raises(kind) as caught:
+        open_target(unreachable(postgres, case))
+    text = f"{caught.value} {caught.value.hint}"
+    assert type(caught.value) is kind
+    assert "OPS_STATE_URL" in text
+    assert "hunter22" not in text
