@@ -102,7 +102,7 @@ def save(settings: Settings, release: Release) -> None:
 
 def description(settings: Settings) -> dict[str, Any]:
     """Return the services of ops.toml as JSON; references stay references."""
-    return {name: each.model_dump(mode="json") for name, each in settings.services.items()}
+    return {name: each.model_dump(mode="json", exclude_defaults=True) for name, each in settings.services.items()}
 
 
 def _exists(context: Context, release: str, commit: str, ref: str, tree: str, dirty: bool) -> Done | None:

@@ -1,7 +1,7 @@
 """The daemon's files: its configuration, that of each group, and the 0600 file of each service.
 
 No value of any environment stands in the configuration: a `%` would stop the daemon, and a secret would be in
-a file that others may read.
+a file that is not its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ops.kernel.errors import ConfigurationError
 
 RETRIES = 10
 """Failed starts in a row until the daemon gives a program up; it waits one second longer before each."""
-_UNUSABLE = (" ;", " #", "[", "]", "*", "?", "\n", "\r")
+_UNUSABLE = ("%", " ;", " #", "[", "]", "*", "?", "\n", "\r")
 _LINES = 15
 _BYTES = 16 * 1024
 
@@ -197,7 +197,7 @@ def _value(value: Path | str) -> str:
     if any(sign in text for sign in _UNUSABLE):
         raise ConfigurationError(
             f"the supervisor cannot use the path {text!r}",
-            why="it contains one of [ ] * ? or a space before ; or #",
+            why="it contains one of % [ ] * ? or a space before ; or #",
             hint="set OPS_HOME to a folder with a plain name",
         )
-    return text.replace("%", "%%")
+    return text

@@ -61,6 +61,10 @@ class Client:
     def _connect(self) -> Any:
         connection = UnixStreamHTTPConnection("localhost")
         connection.socketfile = str(self._socket)
-        connection.connect()
+        try:
+            connection.connect()
+        except OSError:
+            connection.close()
+            raise
         connection.sock.settimeout(_ANSWER)
         return connection

@@ -116,6 +116,8 @@ class Daemon:
 
     def remove(self, group: str) -> None:
         """Stop a group and forget it; its logs stay."""
+        if not self.home.supervisor.is_dir():
+            return
         self._stop(group)
         with homes.locked(self.home.supervisor, self.context.deadline):
             self._files.remove_group(group)

@@ -107,16 +107,16 @@ def test_only_allowed_transitions_of_a_step_happen(
 
 
 @pytest.mark.parametrize(
-    "state", ["done", "failed", "undone", "undo_failed", "interrupted", "stopped"]
+    "end", ["done", "failed", "undone", "undo_failed", "interrupted", "stopped"]
 )
-def test_a_run_ends_once(journal: Journal, run_id: str, state: Any) -> None:
-    journal.finish(run_id, state, 1, "why")
+def test_a_run_ends_once(journal: Journal, run_id: str, end: Any) -> None:
+    journal.finish(run_id, end, 1, "why")
     run = journal.get(run_id)
-    assert (run.state, run.exit_code, run.error) == (state, 1, "why")
+    assert (run.state, run.exit_code, run.error) == (end, 1, "why")
     assert run.finished is not None
-    with pytest.raises(OpsError, match=f"is {state} already"):
+    with pytest.raises(OpsError, match=f"is {end} already"):
         journal.finish(run_id, "done", 0)
-    with pytest.raises(OpsError, match=f"is {state} already"):
+    with pytest.raises(OpsError, match=f"is {end} already"):
         journal.step_started(run_id, "build", 0)
     assert not journal.heartbeat(run_id)
 

@@ -58,6 +58,13 @@ class Counts:
         """Number of all failed requests."""
         return sum(self.errors.values())
 
+    @property
+    def answered_posts(self) -> int:
+        """Number of POSTs that were answered with 2xx: what the server must have stored."""
+        return self.posts - sum(
+            number for kind, number in self.errors.items() if kind.startswith("posts:")
+        )
+
 
 class Load:
     """Load while a block runs.
@@ -109,7 +116,7 @@ class _Client:
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
         self.counts = Counts()
-        self.stop = asyncio.Event()
+        self.stop = False
         self.get = f"GET {given['get_path']} HTTP/1.1\r\nHost: localhost\r\n".encode()
         body = given["post_body"].encode()
         self.post = (
@@ -121,8 +128,8 @@ class _Client:
     async def run(self) -> None:
         """Work until standard input ends or the limit is reached."""
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, sys.stdin.read).add_done_callback(lambda _: self.stop.set())
-        loop.call_later(self.given["limit"], self.stop.set)
+        loop.run_in_executor(None, sys.stdin.read).add_done_callback(self._end)
+        loop.call_later(self.given["limit"], self._end)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._open_loop(group))
             for number in range(KEPT):
@@ -130,6 +137,9 @@ class _Client:
             for number in range(POSTERS):
                 group.create_task(self._posts(number, kept=False))
                 group.create_task(self._posts(number, kept=True))
+
+    def _end(self, *_: object) -> None:
+        self.stop = True
 
     async def _open_loop(self, group: asyncio.TaskGroup) -> None:
         begin = time.monotonic()
@@ -179,10 +189,8 @@ class _Client:
             self.counts.slowest = max(self.counts.slowest, time.monotonic() - begin)
 
     async def _stopped(self, seconds: float) -> bool:
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), seconds)
-        return self.stop.is_set()
+        await asyncio.sleep(max(0.0, seconds))
+        return self.stop
 
 
 class _Connection:

@@ -101,6 +101,6 @@ class Postgres:
         trace: TracebackType | None,
     ) -> None:
         """Stop the server and remove its folder."""
-        self.stop()
+        self.stop("immediate")
         shutil.rmtree(self.folder)
         self.folder.with_suffix(".out").unlink()

@@ -131,7 +131,7 @@ def _references(parsed: Parsed) -> Iterator[Finding]:
 
 def _sections(parsed: Parsed) -> Iterator[Finding]:
     app = parsed.one("app", models.App)
-    names = [str(name) for name in parsed.raw.get("environments") or ()]
+    names = parsed.environments
     if app and "default_environment" in app.model_fields_set and names:
         chosen = app.default_environment
         if chosen not in names:

@@ -66,6 +66,12 @@ class Parsed:
         line = lines.nearest(self.lines, path)
         self.faults.append(Fault(shown(self.file), line, dotted(path), what))
 
+    @property
+    def environments(self) -> list[str]:
+        """Names of all environments, also of wrong ones."""
+        found = self.raw.get("environments")
+        return list(found) if isinstance(found, dict) else []
+
     def one(self, name: str, kind: type[M]) -> M | None:
         """Return a section when it is there and right."""
         found = self.valid.get((name,))

@@ -54,8 +54,7 @@ def _choose(parsed: Parsed, argument: str, environ: Mapping[str, str]) -> tuple[
     app = parsed.one("app", App)
     variable = environ.get("ENVIRONMENT", "").strip()
     default = app.default_environment if app else ""
-    given = isinstance(parsed.raw.get("environments"), dict)
-    names = list(parsed.raw["environments"]) if given else []
+    names = parsed.environments
     if argument:
         name, source, said = argument, Source("argument", "--env"), "--env"
     elif variable:

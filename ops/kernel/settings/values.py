@@ -14,6 +14,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     StrictBool,
     StrictInt,
     StringConstraints,
@@ -162,4 +163,4 @@ Flag = StrictBool
 Inside = Annotated[
     Path, BeforeValidator(_not_blank), AfterValidator(_relative), WithJsonSchema({"type": "string"})
 ]
-FrozenMap = Annotated[Mapping[K, V], AfterValidator(_read_only)]
+FrozenMap = Annotated[Mapping[K, V], AfterValidator(_read_only), PlainSerializer(dict)]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 
 from ops.kernel import files, guard
-from ops.kernel.errors import ConfigurationError, NotPermitted
+from ops.kernel.errors import NotPermitted
+from ops.kernel.state_migrations import REVISIONS
 from ops.kernel.store import failures
 from ops.kernel.store.engine import Target, postgresql, sqlite
 from ops.kernel.store.migrate import is_current, migrate, version
@@ -128,52 +129,53 @@ def open_state(settings: Settings, create: bool = True) -> State | None:
 
     Args:
         settings: `options.state_url`, else SQLite in `ops_folder`.
-        create: Make it when it does not exist; False opens it for reading only.
+        create: Make it when it does not exist. In a read-only task that is refused, and so is
+            every write.
 
     Returns:
         The state; None when there is none yet and `create` is false.
 
     Raises:
-        ConfigurationError: A newer version's, a wrong URL, or a protected environment without one.
+        ConfigurationError: A newer version wrote it, or the URL is of another kind.
         ConnectionFailed: The server does not answer.
         NotPermitted: The system or the server refuses.
     """
-    options, environment = settings.options, settings.environment
-    if options.state_url is not None:
-        admin = options.state_admin_url
-        target = postgresql(options.state_url, admin)
-    elif environment.protected and environment.state != "local":
-        raise ConfigurationError(
-            f"{settings.name} is protected and OPS_STATE_URL is not set",
-            why="its journal and audit trail would vanish with this machine",
-            hint=f'set OPS_STATE_URL, or state = "local" in [environments.{settings.name}]',
-        )
-    else:
-        target = sqlite(settings.ops_folder)
-    return open_target(target, create=create)
+    options = settings.options
+    if options.state_url is None:
+        return open_target(sqlite(settings.ops_folder), create=create)
+    return open_target(postgresql(options.state_url, options.state_admin_url), create=create)
 
 
 def open_target(target: Target, create: bool = True) -> State | None:
     """Open one database; see `open_state`."""
-    if not create and not target.exists():
-        return None
+    reading = guard.mode() is guard.Mode.READ
     if create:
-        if guard.mode() is guard.Mode.READ:
+        if reading:
             guard.effect(f"create {target.place}")
         if target.file is not None:
             files.make_record(target.file)
-    state = State(target.engine(read_only=not create), target.place)
+    elif not target.exists():
+        return None
+    state = State(target.engine(read_only=reading), target.place)
     try:
-        found = state.version()
-        current = is_current(found, target.place)
-    except NotPermitted:
-        # A new role of the application: the owner grants it what it needs.
-        if target.admin_url is None or not create:
-            raise
-        current, found = False, None
-    if not current:
-        state.close()
+        found = _version(state, target)
         if found is None and not create:
+            state.close()
             return None
-        migrate(target)
+        if not is_current(found, target.place):
+            state.close()
+            migrate(target)
+    except BaseException:
+        state.close()
+        raise
     return state
+
+
+def _version(state: State, target: Target) -> str | None:
+    try:
+        return state.version()
+    except NotPermitted:
+        if target.admin_url is None:
+            raise
+        # A role of the application that is new here: migrating grants it what it needs.
+        return REVISIONS[0]
