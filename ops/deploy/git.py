@@ -102,6 +102,7 @@ def objects(context: Context) -> Iterator[Mapping[str, str]]:
     index = Path(context.settings.folder, _git(context, "rev-parse", "--git-path", "index").strip())
     with files.scratch() as folder:
         copy = folder / "index"
+        files.make_folder(folder / "objects")
         if index.is_file():
             files.write(copy, index.read_bytes())  # keeps git's cached file states, so only changes are read
         yield {
@@ -112,7 +113,6 @@ def objects(context: Context) -> Iterator[Mapping[str, str]]:
 
 
 def _write_tree(context: Context, environment: Mapping[str, str]) -> str:
-    files.make_folder(Path(environment["GIT_OBJECT_DIRECTORY"]))
     _git(context, "add", "--all", ".", environment=environment, top=True)
     return _git(context, "write-tree", environment=environment).strip()
 

@@ -22,6 +22,7 @@ from ops.hosts.daemon_files import DaemonFiles
 from ops.hosts.home import Home
 from ops.hosts.programs import Program, ProgramState
 from ops.hosts.rpc import Client
+from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConnectionFailed, StepFailed
@@ -72,6 +73,8 @@ class Daemon:
         with homes.locked(self.home.supervisor, self.context.deadline):
             if not self.running():
                 orphans.end(self.home, None, self._files.stop_signal)
+                # supervisor waits seconds for the socket of a killed one.
+                files.remove(self._files.socket)
                 self._files.write_own()
                 self._start_itself()
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from ops.kernel import redact, report
+from ops.kernel import redact, report, steps
 from ops.kernel.events import Event
 from ops.kernel.plan import Plan
 
@@ -87,7 +87,9 @@ def _limit(seconds: float) -> str:
 
 
 def _undo(step: Any) -> str:
-    return "yes" if step.reversible else "no: irreversible"
+    if not step.reversible:
+        return "no"
+    return "yes" if steps.find(step.action).undo else "–"
 
 
 def observer(stream: TextIO, plain: Callable[[Event], None]) -> Callable[[Event], None]:

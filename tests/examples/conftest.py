@@ -10,23 +10,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import require
-from tests.examples.postgres import Postgres
 from tests.examples.shop import BACKEND, Shop
-
-NUMBERS = count(1)
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
     """A running server."""
-    pg_ctl = require("pg_ctl", "postgresql", "/usr/lib/postgresql/*/bin")
-    with Postgres.begin(pg_ctl.resolve().parent) as server:
+    with Postgres.begin() as server:
         yield server
 
 
@@ -62,23 +57,19 @@ def shop(programs: Path) -> Iterator[Shop]:
 @pytest.fixture
 def empty(server: Postgres) -> str:
     """Name of a database without tables."""
-    name = f"empty{next(NUMBERS)}"
-    server.create(name)
-    return name
+    return server.create()
 
 
 @pytest.fixture(scope="session")
 def template(server: Postgres, programs: Path) -> str:
     """Name of a database with all migrations."""
-    url = server.create("migrated")
-    result = Shop(programs, Path()).alembic(url, "upgrade", "head")
+    name = server.create()
+    result = Shop(programs, Path()).alembic(server.url(name), "upgrade", "head")
     assert result.returncode == 0, result.stderr
-    return "migrated"
+    return name
 
 
 @pytest.fixture
 def migrated(server: Postgres, template: str) -> str:
     """Name of a database with all migrations and nothing else."""
-    name = f"shop{next(NUMBERS)}"
-    server.create(name, template)
-    return name
+    return server.create(template)

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
-from tests.examples.postgres import Postgres
 from tests.examples.shop import Shop, wait_until
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.integration
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 def web(server: Postgres, programs: Path, template: str) -> Iterator[httpx.Client]:
     """A client of one backend for the tests that store nothing."""
     with TemporaryDirectory(prefix="shop-") as folder:
-        url = server.create("refused", template)
+        url = server.url(server.create(template))
         with Shop(programs, Path(folder)).web(url) as running:
             yield running.client
             assert running.count() == 0

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from tests.examples.postgres import Postgres
 from tests.examples.shop import Shop
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.examples.postgres import Postgres
 from tests.examples.shop import Shop, wait_until
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.integration
 
