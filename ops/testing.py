@@ -57,7 +57,7 @@ def prepare(*, install: bool, sessions: Sequence[str]) -> Preparation:
         )
     missing = missing_packages()
     commands = install_commands(missing) if install and missing else []
-    return Preparation(missing, commands, list(sessions) or SESSIONS)
+    return Preparation(missing, commands, tuple(sessions) or SESSIONS)
 
 
 def missing_packages() -> list[str]:

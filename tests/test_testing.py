@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ops import bootstrap, testing
+from ops.hosts import runner
 from ops.kernel.errors import ConfigurationError, DependencyError
 
-NOX = "/environment/bin/python"
+ROOT = Path(__file__).resolve().parents[1]
+NOXFILE = """\
+import nox
+@nox.session(venv_backend="none")
+def good(session): print("good ran")
+@nox.session(venv_backend="none")
+def bad(session): session.error("bad ran")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another project's folder, with two sessions and no lock."""
+    (tmp_path / "noxfile.py").write_text(NOXFILE)
+    monkeypatch.setattr(bootstrap, "PROJECT", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture
@@ -22,7 +37,6 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(testing, "PACKAGES", {"strace": ("strace",)})
-    monkeypatch.setattr(bootstrap, "prepare", lambda project, lock: NOX)
     return tmp_path
 
 
@@ -52,7 +66,9 @@ def test_not_root_installs_through_sudo_and_says_so_where_there_is_none(
         testing.prepare(install=True, sessions=[])
     assert error.value.hint == "as root: apt-get install strace"
     shutil.copy(bare / "apt-get", bare / "sudo")
-    assert {command[0] for command in testing.prepare(install=True, sessions=[]).commands} == {"sudo"}
+    assert {command[0] for command in testing.prepare(install=True, sessions=[]).commands} == {
+        "sudo"
+    }
 
 
 def test_without_apt_it_names_the_packages(bare: Path) -> None:
@@ -72,20 +88,10 @@ def test_elsewhere_than_in_the_repository_it_says_where_the_tests_are(
 @pytest.mark.parametrize(
     ("chosen", "sessions"), [([], list(testing.SESSIONS)), (["lint", "types"], ["lint", "types"])]
 )
-def test_runs_the_sessions_and_ends_with_the_code_of_nox(
+def test_runs_the_sessions_that_were_chosen_else_all(
     bare: Path, chosen: list[str], sessions: list[str]
 ) -> None:
-    ran: list[Sequence[str]] = []
-
-    def execute(command: Sequence[str]) -> int:
-        ran.append(command)
-        return 7
-
-    said: list[str] = []
-    preparation = testing.prepare(install=False, sessions=chosen)
-    assert testing.run(preparation, announce=said.append, execute=execute) == 7
-    assert ran == [testing.nox_command(NOX, sessions)]
-    assert "apt-get install strace" in said[0]
+    assert testing.prepare(install=False, sessions=chosen).sessions == tuple(sessions)
 
 
 def test_package_that_cannot_be_installed_stops_it(
@@ -97,13 +103,23 @@ def test_package_that_cannot_be_installed_stops_it(
         testing.run(preparation, announce=lambda text: None, execute=lambda command: 100)
 
 
-def test_nox_that_cannot_be_prepared_is_a_missing_dependency(
-    bare: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def prepare(project: str, lock: str) -> str:
-        raise bootstrap.Unprepared("no network")
-
-    monkeypatch.setattr(bootstrap, "prepare", prepare)
+def test_nox_that_cannot_be_prepared_is_a_missing_dependency(project: Path) -> None:
     preparation = testing.prepare(install=False, sessions=[])
-    with pytest.raises(DependencyError, match="no network"):
+    with pytest.raises(DependencyError, match="is missing"):
         testing.run(preparation, announce=lambda text: None, execute=lambda command: 0)
+
+
+@pytest.mark.integration
+def test_output_and_code_of_nox_are_those_of_the_run(
+    project: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "PACKAGES", {"strace": ("no-such-program",)})
+    (project / "requirements").mkdir()
+    shutil.copy(ROOT / "requirements/nox.txt", project / "requirements")
+    said: list[str] = []
+    for session, code in (("good", 0), ("bad", 1)):
+        preparation = testing.prepare(install=False, sessions=[session])
+        assert testing.run(preparation, announce=said.append, execute=runner.foreground) == code
+        output = "".join(capfd.readouterr())
+        assert f"{session} ran" in output
+    assert "apt-get install strace" in said[0]

@@ -15,8 +15,7 @@ from ops.deploy import build, places, releases
 from ops.hosts import account, home
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
-from ops.kernel.engine import Unsettled
-from ops.kernel.errors import OpsError
+from ops.kernel.errors import OpsError, Unsettled
 from ops.kernel.steps import Done, step
 
 

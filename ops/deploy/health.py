@@ -68,14 +68,20 @@ def probe(target: HealthTarget, timeout: float = PROBE_SECONDS) -> Health:
         return Health(ok=False, reason=f"does not answer ({error.why})")
     if answer.status != 200:
         told = answer.text_tail or "with an empty body"
-        return Health(ok=False, status=answer.status, reason=f"{target.path} answers {answer.status}: {told}")
+        return Health(
+            ok=False, status=answer.status, reason=f"{target.path} answers {answer.status}: {told}"
+        )
     if not target.version_key:
         return Health(ok=True, status=answer.status)
     return _of_version(target, answer)
 
 
 def wait_healthy(
-    context: Context, targets: Sequence[HealthTarget], within: float, *, meanwhile: Callable[[], None] = lambda: None
+    context: Context,
+    targets: Sequence[HealthTarget],
+    within: float,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Ask every 100 ms until all targets are healthy.
 
@@ -95,7 +101,9 @@ def wait_healthy(
         meanwhile()
         for target in list(waiting):
             # A probe gets its time also when the deadline is near: its reason is worth more than a second.
-            waiting[target] = probe(target, timeout=max(1.0, min(PROBE_SECONDS, deadline.remaining())))
+            waiting[target] = probe(
+                target, timeout=max(1.0, min(PROBE_SECONDS, deadline.remaining()))
+            )
             if waiting[target].ok:
                 del waiting[target]
         context.progress("waiting for health", len(targets) - len(waiting), len(targets))
@@ -105,14 +113,18 @@ def wait_healthy(
         names = ", ".join(target.service for target in waiting)
         raise StepFailed(
             f"not healthy within {deadline.seconds:g} s: {names}",
-            why="; ".join(f"{target.service} {health.reason}" for target, health in waiting.items()),
+            why="; ".join(
+                f"{target.service} {health.reason}" for target, health in waiting.items()
+            ),
             hint="look at the service's log: inv logs",
         )
 
 
 def _of_version(target: HealthTarget, answer: http.Answer) -> Health:
     if not isinstance(answer.json, dict) or target.version_key not in answer.json:
-        reason = f'{target.path} answers 200 without the key "{target.version_key}": {answer.text_tail}'
+        reason = (
+            f'{target.path} answers 200 without the key "{target.version_key}": {answer.text_tail}'
+        )
         return Health(ok=False, status=answer.status, reason=reason)
     version = str(answer.json[target.version_key])
     if version != target.version:

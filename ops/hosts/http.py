@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,13 @@ class Answer:
     text_tail: str
 
 
-def get(url: str, *, unix_socket: Path | None = None, timeout: float = 5.0, deadline: Deadline | None = None) -> Answer:
+def get(
+    url: str,
+    *,
+    unix_socket: Path | None = None,
+    timeout: float = 5.0,
+    deadline: Deadline | None = None,
+) -> Answer:
     """Ask a server with GET.
 
     Args:
@@ -65,11 +72,14 @@ def get(url: str, *, unix_socket: Path | None = None, timeout: float = 5.0, dead
         ):
             return _read(response, limit, where)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise ConfigurationError(f"wrong URL {url!r}", why=str(error), hint="http://host:port/path") from error
-    except httpx.TimeoutException as error:
-        raise ConnectionFailed(f"no answer from {where}", why=f"nothing came within {timeout:g} s") from error
+        raise ConfigurationError(
+            f"wrong URL {url!r}", why=str(error), hint="http://host:port/path"
+        ) from error
     except httpx.HTTPError as error:
-        raise ConnectionFailed(f"no answer from {where}", why=str(error) or type(error).__name__) from error
+        _close_forgotten_socket(error)
+        late = isinstance(error, httpx.TimeoutException)
+        why = f"nothing came within {timeout:g} s" if late else str(error) or type(error).__name__
+        raise ConnectionFailed(f"no answer from {where}", why=why) from error
 
 
 def _read(response: httpx.Response, limit: Deadline, where: str) -> Answer:
@@ -77,11 +87,24 @@ def _read(response: httpx.Response, limit: Deadline, where: str) -> Answer:
     for part in response.iter_bytes():
         body += part
         if limit.remaining() <= 0:
-            raise ConnectionFailed(f"no answer from {where}", why=f"its body does not end within {limit.seconds:g} s")
+            raise ConnectionFailed(
+                f"no answer from {where}", why=f"its body does not end within {limit.seconds:g} s"
+            )
         if len(body) > MAXIMUM_BYTES:
-            raise ConnectionFailed(f"no answer from {where}", why=f"its body is longer than {MAXIMUM_BYTES} bytes")
+            raise ConnectionFailed(
+                f"no answer from {where}", why=f"its body is longer than {MAXIMUM_BYTES} bytes"
+            )
     try:
         content = json.loads(body)
     except ValueError:
         content = None
     return Answer(response.status_code, content, body.decode(errors="replace")[-TAIL:].strip())
+
+
+def _close_forgotten_socket(error: BaseException | None) -> None:
+    """Close what httpcore 1.0 leaves open when nobody listens on a Unix socket."""
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_name == "connect_unix_socket" and "sock" in frame.f_locals:
+                frame.f_locals["sock"].close()
+        error = error.__context__

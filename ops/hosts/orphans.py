@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Collection
 
 import psutil
@@ -19,6 +20,7 @@ from ops.kernel import guard
 VARIABLE = "INVOPS_SERVICE"
 GRACE = 10.0
 """Seconds between the stop signal and KILL."""
+_POLL = 0.05
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
 
@@ -60,12 +62,28 @@ def end(home: Home, programs: Collection[str] | None, stop_signal: Callable[[str
     for process in found:
         with contextlib.suppress(*_GONE):
             process.send_signal(stop_signal(_value(process).rpartition(":")[2]))
-    _, alive = psutil.wait_procs(found, timeout=GRACE)
+    alive = _wait(found)
     for process in alive:
         with contextlib.suppress(*_GONE):
             process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=GRACE)
+    _wait(alive)
     return len(found)
+
+
+def _wait(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait for processes that are not our children; return those that still live."""
+    end = time.monotonic() + GRACE
+    while (alive := [each for each in processes if _lives(each)]) and time.monotonic() < end:
+        time.sleep(_POLL)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        # In a container nobody may ever fetch the exit code of an orphan: a zombie is gone.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except _GONE:
+        return False
 
 
 def _value(process: psutil.Process) -> str:

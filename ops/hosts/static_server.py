@@ -26,7 +26,13 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 LIVE = "/_static/live"
@@ -109,7 +115,10 @@ def _answer(request: Request, path: Path, cache: str) -> Response:
     except OSError:  # an old release was removed just now
         return _missing()
     headers = {"etag": tag, "cache-control": cache, "x-content-type-options": "nosniff"}
-    known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    known = [
+        each.strip().removeprefix("W/")
+        for each in request.headers.get("if-none-match", "").split(",")
+    ]
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     kind = _TYPES.guess_type(path.name)[0] or "application/octet-stream"
@@ -130,7 +139,9 @@ def main() -> None:
     """Serve until SIGTERM; open requests get 5 seconds."""
     parser = argparse.ArgumentParser(description="Serve static files on a Unix socket.")
     parser.add_argument("--uds", required=True, help="path of the Unix socket")
-    parser.add_argument("folders", nargs="+", type=Path, help="folders of files, the newest release first")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, help="folders of files, the newest release first"
+    )
     arguments = parser.parse_args()
     uvicorn.run(
         application(arguments.folders),

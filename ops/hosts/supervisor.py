@@ -50,6 +50,7 @@ class Daemon:
         self.account = account
         self._files = DaemonFiles(home, account)
         self._client = Client(self._files.socket)
+        self._failed_starts: set[tuple[str, int]] = set()
 
     def running(self) -> bool:
         """Say whether the daemon answers."""
@@ -169,27 +170,27 @@ class Daemon:
             TimeLimitReached: The time is used up.
         """
         limit = deadline or self.context.deadline
-        failed: set[tuple[str, int]] = set()
         while True:
+            self.fail_if_given_up(group)
             members = self._members(group)
-            failed |= {(each.name, each.started) for each in members if each.state == "BACKOFF"}
-            for each in members:
-                starts = sum(1 for name, _ in failed if name == each.name)
-                if each.state == "FATAL" or starts >= _FAILED_STARTS:
-                    raise self._failure(each.name)
             if members and all(each.state == "RUNNING" for each in members):
                 return
             limit.check(f"starting {group}")
             time.sleep(_POLL)
 
     def fail_if_given_up(self, group: str) -> None:
-        """Look whether the daemon has given a program of the group up, for those who wait for its health.
+        """Look whether a program has failed to start three times, for those who poll for its health.
 
         Raises:
             StepFailed: It has; the last lines of its log are the reason.
         """
-        for each in self._members(group):
-            if each.state == "FATAL":
+        members = self._members(group)
+        self._failed_starts |= {
+            (each.name, each.started) for each in members if each.state == "BACKOFF"
+        }
+        for each in members:
+            failed = sum(1 for name, _ in self._failed_starts if name == each.name)
+            if each.state == "FATAL" or failed >= _FAILED_STARTS:
                 raise self._failure(each.name)
 
     def _members(self, group: str) -> list[ProgramState]:

@@ -27,10 +27,6 @@ DONE = ("done", "skipped")
 TOUCHED = ("started", "done", "failed", "undoing", "undo_failed")
 
 
-class Unsettled(StepFailed):
-    """An irreversible step stopped halfway: nothing may be undone around it, the evidence stays."""
-
-
 @dataclass
 class Run:
     """A plan on its way.

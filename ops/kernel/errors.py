@@ -7,7 +7,8 @@ OpsError (1)
 ├── NotPermitted (5)         the level, the policy or the system forbids it
 │   └── EffectRefused        a dry run, or a read task, was about to change something
 ├── StepFailed (1)           a step did not reach its result
-│   └── TimeLimitReached     its time limit was used up
+│   ├── TimeLimitReached     its time limit was used up
+│   └── Unsettled            an irreversible step stopped halfway: the evidence stays
 ├── Busy (1)                 somebody else holds the lock
 └── Interrupted (130, 143)   a signal stopped the run
 
@@ -74,6 +75,10 @@ class StepFailed(OpsError):
 
 class TimeLimitReached(StepFailed):
     """The time limit of a step or of a task was used up."""
+
+
+class Unsettled(StepFailed):
+    """An irreversible step stopped halfway: nothing may be undone around it, the evidence stays."""
 
 
 class Busy(OpsError):

@@ -13,13 +13,10 @@ from typing import Any
 from ops.kernel import guard, owner, records
 from ops.kernel.errors import Busy, ConfigurationError, OpsError
 from ops.kernel.owner import Owner
-from ops.kernel.records import NewRun, NewStep, Run, RunState, StepRecord, StepState
+from ops.kernel.records import STALE_SECONDS, NewRun, NewStep, Run, RunState, StepRecord, StepState
 from ops.kernel.store import State, journal_sql
 
 __all__ = ["STALE_SECONDS", "Journal", "NewRun", "NewStep", "Run", "StepRecord"]
-
-STALE_SECONDS = 15.0
-"""Age of a heartbeat from which on a run is free to take."""
 
 
 class Journal:
@@ -127,18 +124,16 @@ class Journal:
             False when it ended, its owner lives, or another process was faster.
         """
         guard.effect(f"take run {run_id}")
-        row = self._run_row(run_id)
-        before = Owner(row.host, row.pid, row.pid_started)
-        dead = row.silence > STALE_SECONDS or before.gone
-        if row.state not in records.TAKEABLE or (row.state == "running" and not dead):
+        run = self.get(run_id)
+        if run.state not in records.TAKEABLE or (run.state == "running" and not run.lost):
             return False
         taker = by or owner.current()
         values = {
             **{f"a_{name}": value for name, value in _owner_columns(taker).items()},
             "b_run": run_id,
-            "b_state": row.state,
-            "b_heartbeat": row.heartbeat,
-            **_owner_key(before),
+            "b_state": run.state,
+            "b_heartbeat": run.heartbeat,
+            **_owner_key(run.owner),
         }
         if self._state.change(journal_sql.TAKE, values) != 1:
             return False
@@ -151,7 +146,12 @@ class Journal:
         Raises:
             ConfigurationError: There is none.
         """
-        return journal_sql.run(self._run_row(run_id))
+        found = self._state.rows(journal_sql.GET, {"b_run": records.plain(run_id)})
+        if not found:
+            raise ConfigurationError(
+                f"there is no run {records.plain(run_id)}", hint="inv runs.list"
+            )
+        return journal_sql.run(found[0])
 
     def steps(self, run_id: str) -> list[StepRecord]:
         """Return the steps of a run in the order of its plan."""
@@ -193,25 +193,14 @@ class Journal:
     def _key(self, run_id: str, step_id: str) -> dict[str, Any]:
         return {"b_step": step_id, **self._run_key(run_id)}
 
-    def _run_row(self, run_id: str) -> Any:
-        found = self._state.rows(journal_sql.GET, {"b_run": records.plain(run_id)})
-        if not found:
-            raise ConfigurationError(
-                f"there is no run {records.plain(run_id)}", hint="inv runs.list"
-            )
-        return found[0]
-
     def _refused(self, run_id: str, step_id: str, to: str) -> OpsError:
         """Say why a change met no row."""
-        row = self._run_row(run_id)
-        mine = self._owners.get(run_id) or owner.current()
-        if Owner(row.host, row.pid, row.pid_started) != mine:
-            return Busy(
-                f"run {run_id} was taken over by process {row.pid} on {row.host}",
-                hint=f"inv runs.show {run_id}",
-            )
-        if row.state != "running":
-            return OpsError(f"run {run_id} is {row.state} already", hint=f"inv runs.show {run_id}")
+        run = self.get(run_id)
+        if run.owner != (self._owners.get(run_id) or owner.current()):
+            who = f"process {run.pid} on {run.host}"
+            return Busy(f"run {run_id} was taken over by {who}", hint=f"inv runs.show {run_id}")
+        if run.state != "running":
+            return OpsError(f"run {run_id} is {run.state} already", hint=f"inv runs.show {run_id}")
         step = next((each for each in self.steps(run_id) if each.step_id == step_id), None)
         if step is None:
             return OpsError(f"run {run_id} has no step {step_id}")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ops.kernel.owner import Owner
+
 RunState = Literal["running", "done", "failed", "undone", "undo_failed", "interrupted", "stopped"]
 StepState = Literal[
     "pending", "started", "done", "skipped", "failed", "undoing", "undone", "undo_failed"
@@ -36,6 +38,10 @@ STEP_CHANGES: Mapping[StepState, tuple[StepState, ...]] = {
 
 TAKEABLE: tuple[RunState, ...] = ("running", "failed", "interrupted", "stopped", "undo_failed")
 """States of a run that another process may take over; a running one only from a dead owner."""
+
+
+STALE_SECONDS = 15.0
+"""Silence of a run's owner from which on the run is free to take."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Run:
         state: Where it stands.
         heartbeat: Last sign of life of the owner.
         error: What failed, redacted; empty when nothing did.
+        silence: Seconds since the last sign of life.
     """
 
     id: str
@@ -110,6 +117,17 @@ class Run:
     finished: float | None
     exit_code: int | None
     error: str
+    silence: float
+
+    @property
+    def owner(self) -> Owner:
+        """The process that owns it."""
+        return Owner(self.host, self.pid, self.pid_started)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is under way but nobody is at it: its owner is gone or silent."""
+        return self.state == "running" and (self.silence > STALE_SECONDS or self.owner.gone)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ops
 from ops.kernel import engine, exits, policy, processes, session, terminal
-from ops.kernel.errors import ConfigurationError, StepFailed
+from ops.kernel.errors import ConfigurationError, StepFailed, Unsettled
 from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal, Run
 from ops.kernel.plan import SCHEMA, Plan
@@ -96,7 +96,7 @@ def _restore(run: engine.Run, journal: Journal) -> None:
 def _undo_all(run: engine.Run) -> None:
     step = engine.stands_in_the_way(run)
     if step is not None:
-        raise engine.Unsettled(f"{step.title} cannot be undone", hint=f"inv runs.resume {run.id}")
+        raise Unsettled(f"{step.title} cannot be undone", hint=f"inv runs.resume {run.id}")
     failed = engine.undo(run)
     if failed:
         raise StepFailed(f"undo failed for {', '.join(failed)}", hint=f"inv runs.show {run.id}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ops.kernel import audit, engine, exits, log, redact, terminal
 from ops.kernel.context import Context
-from ops.kernel.errors import Interrupted, OpsError
+from ops.kernel.errors import Interrupted, OpsError, Unsettled
 from ops.kernel.events import Event, Observer
 from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal
@@ -124,12 +124,12 @@ def _after_failure(opened: Session, error: OpsError) -> OpsError:
     run = opened.run
     run.announce("run.failed", message=str(error))
     in_the_way = None
-    if not isinstance(error, engine.Unsettled):
+    if not isinstance(error, Unsettled):
         try:
             in_the_way = engine.stands_in_the_way(run)
         except Exception as unknown:  # the database may be what failed: then nothing is undone
             return _stopped(opened, error, f"its state is unknown ({unknown})")
-    if isinstance(error, engine.Unsettled) or in_the_way is not None:
+    if isinstance(error, Unsettled) or in_the_way is not None:
         reason = f"{in_the_way.title} cannot be undone" if in_the_way else "a step stopped halfway"
         return _stopped(opened, error, reason)
     try:

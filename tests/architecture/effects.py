@@ -12,7 +12,7 @@ MODULES = {
     name: kind
     for kind, names in {
         "commands": "subprocess pty multiprocessing",
-        "sockets": "socket ssl asyncio",
+        "sockets": "socket asyncio",
         "HTTP": "http urllib.request urllib3 httpx requests aiohttp",
         "RPC": "xmlrpc supervisor",
         "SQL": "psycopg asyncpg sqlite3 sqlalchemy alembic",

@@ -70,3 +70,10 @@ def test_lock_installs(lock: Path) -> None:
 @pytest.mark.parametrize("package", sorted(names(TOOLS)))
 def test_each_tool_installs_alone(package: str) -> None:
     pip("--no-deps", "-c", str(TOOLS), package)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_runtime_lock_has_wheels_for_each_python(version: str) -> None:
+    lock = str(ROOT / "requirements/invops.txt")
+    pip("--only-binary", ":all:", "--python-version", version, "-r", lock)

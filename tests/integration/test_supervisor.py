@@ -16,7 +16,7 @@ from ops.hosts import account, orphans
 from ops.hosts.programs import Program
 from ops.kernel import guard
 from ops.kernel.errors import ConfigurationError, EffectRefused, StepFailed
-from tests.support.local import Project, at, eventually, is_root, project
+from tests.support.local import Project, at, eventually, is_root, lives, project
 
 PYTHON = "/usr/bin/python3" if is_root() else sys.executable
 SECRET = "sentinel-7f3a9c%d;#"
@@ -97,10 +97,10 @@ def test_killed_daemon_comes_back_with_its_programs_once(shop: Project) -> None:
     shop.daemon().add("worker", [program("worker")])
     orphan = psutil.Process(running(shop, "worker"))
     kill_daemon(shop)
-    assert orphan.is_running()
+    assert lives(orphan)
     assert not shop.daemon().running()
     shop.daemon().ensure()
-    assert not orphan.is_running()
+    assert not lives(orphan)
     again = running(shop, "worker")
     assert [each.pid for each in orphans.find(shop.home, {"worker"})] == [again]
 
@@ -111,7 +111,7 @@ def test_daemon_without_its_socket_is_replaced(shop: Project) -> None:
     shop.daemon().ensure()
     (after,) = daemons(shop)
     assert after != before
-    assert not before.is_running()
+    assert not lives(before)
 
 
 def test_program_has_exactly_its_environment(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_restart_after_kill_of_a_parent_leaves_no_orphan_child(shop: Project, op
     parent = psutil.Process(running(shop, "web"))
     (child,) = parent.children()
     parent.kill()
-    assert eventually(lambda: not child.is_running() and len(orphans.find(shop.home, {"web"})) == 2)
+    assert eventually(lambda: not lives(child) and len(orphans.find(shop.home, {"web"})) == 2)
 
 
 @pytest.mark.parametrize("options", ["{}", "{'start_new_session': True}"])

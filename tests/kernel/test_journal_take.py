@@ -9,7 +9,7 @@ import pytest
 
 from ops.kernel import owner
 from ops.kernel.errors import Busy, ConfigurationError
-from ops.kernel.journal import STALE_SECONDS, Journal, NewStep
+from ops.kernel.journal import STALE_SECONDS, Journal, NewStep, Run
 from ops.kernel.owner import Owner
 from ops.kernel.store import State
 from tests.support.state import Place, new_run
@@ -116,14 +116,14 @@ def test_a_heartbeat_between_look_and_take_keeps_the_run(
     place: Place, journal: Journal, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(place, run_id, ELSEWHERE, 100)
-    look = journal._run_row
+    look = journal.get
 
-    def look_then_wake(name: str) -> object:
-        row = look(name)
+    def look_then_wake(name: str) -> Run:
+        run = look(name)
         give(place, run_id, ELSEWHERE, -100)
-        return row
+        return run
 
-    monkeypatch.setattr(journal, "_run_row", look_then_wake)
+    monkeypatch.setattr(journal, "get", look_then_wake)
     assert not journal.take(run_id)
 
 

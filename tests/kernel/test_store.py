@@ -88,12 +88,13 @@ def test_reading_an_empty_file_of_a_killed_process_finds_nothing(tmp_path: Path)
     made.close()
 
 
-def test_a_database_opened_for_reading_refuses_to_write(place: Place) -> None:
+def test_in_a_read_task_the_database_refuses_to_write(place: Place) -> None:
     place.open().close()
-    state = open_target(place.target, create=False)
-    assert state is not None
-    with state, pytest.raises(NotPermitted):
-        state.change(sa.delete(tables.health))
+    with guard.scope(guard.Mode.READ):
+        state = open_target(place.target, create=False)
+        assert state is not None
+        with state, pytest.raises(NotPermitted):
+            state.change(sa.delete(tables.health))
 
 
 def test_a_read_task_cannot_create(place: Place) -> None:
@@ -124,7 +125,13 @@ def test_files_are_private_and_safe_against_power_loss(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         files = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
         assert files == dict.fromkeys(("state.db", "state.db-shm", "state.db-wal"), 0o600)
-        names = ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers", "busy_timeout")
+        names = (
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "recursive_triggers",
+            "busy_timeout",
+        )
         found = [state.rows(sa.text(f"PRAGMA {name}"))[0][0] for name in names]
         assert found == ["wal", 2, 1, 1, 30_000]
     assert [each.name for each in folder.iterdir()] == ["state.db"]

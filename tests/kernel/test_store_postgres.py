@@ -49,7 +49,7 @@ def test_the_application_has_no_right_to_change_the_audit_table(place: Place, ri
 
 def test_a_new_role_is_granted_what_it_needs(place: Place, postgres: Postgres) -> None:
     place.open().close()
-    place.as_owner("DROP ROLE IF EXISTS \"second writer\"", 'CREATE ROLE "second writer" LOGIN')
+    place.as_owner('DROP ROLE IF EXISTS "second writer"', 'CREATE ROLE "second writer" LOGIN')
     try:
         url, admin = postgres.url(place.name, "second%20writer"), postgres.url(place.name)
         with pytest.raises(NotPermitted) as caught:

@@ -34,7 +34,9 @@ class Child:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, argv: list[str], *, log: Path, environment: dict[str, str] | None = None) -> Self:
+    def start(
+        cls, argv: list[str], *, log: Path, environment: dict[str, str] | None = None
+    ) -> Self:
         """Start it with its output in `log`."""
         with log.open("ab") as stream:
             return cls(
@@ -80,7 +82,10 @@ class Front:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         children = [*([self.master] if self.master else []), *self.services.values()]
         for child in children:
@@ -116,7 +121,9 @@ class Front:
 
         def answers() -> bool:
             try:
-                return get("http://localhost/live", unix_socket=path).json == {"version": release}
+                return bool(
+                    get("http://localhost/live", unix_socket=path).json["version"] == release
+                )
             except ConnectionFailed:
                 return False
 
@@ -138,9 +145,12 @@ class Front:
         """Return how many requests a service got since the proxy's worker started."""
         rows = self.proxy._master.ask("show stat").lstrip("# ").splitlines()
         found = csv.DictReader(rows)
-        return sum(int(row["stot"]) for row in found if (row["pxname"], row["svname"]) == (service, "BACKEND"))
+        return sum(
+            int(row["stot"])
+            for row in found
+            if (row["pxname"], row["svname"]) == (service, "BACKEND")
+        )
 
     def url(self, path: str = "/") -> str:
         """Return a URL at the proxy."""
         return f"http://127.0.0.1:{self.port}{path}"
-

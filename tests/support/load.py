@@ -1,8 +1,8 @@
 """Load on a server of this machine, and what failed.
 
 A process of its own, so that a busy test does not slow it: 200 requests a second on new connections, 200 on kept
-ones, and POSTs, in flight all the time, half on new and half on kept connections. Sockets by hand: nothing retries behind our back.
-A kept connection that the server has closed before a request is sent is opened again, as a browser does; one that ends
+ones, and POSTs, in flight all the time, half on new and half on kept connections. Sockets by hand: nothing retries
+behind our back. A kept connection that the server has closed before a request is sent is opened again, as a browser does; one that ends
 after it was sent is a failure.
 
     with Load("127.0.0.1", 8080, "/", "/orders?seconds=2") as load:
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import subprocess
 import sys
@@ -79,21 +78,39 @@ class Load:
     """
 
     def __init__(
-        self, host: str, port: int, get_path: str, post_path: str, *, post_body: str = "{}", limit: float = 240.0
+        self,
+        host: str,
+        port: int,
+        get_path: str,
+        post_path: str,
+        *,
+        post_body: str = "{}",
+        limit: float = 240.0,
     ) -> None:
         if host != "127.0.0.1":
             raise ValueError("load is for this machine only")
-        given = {"port": port, "get_path": get_path, "post_path": post_path, "post_body": post_body, "limit": limit}
+        given = {
+            "port": port,
+            "get_path": get_path,
+            "post_path": post_path,
+            "post_body": post_body,
+            "limit": limit,
+        }
         self._argv = [sys.executable, __file__, json.dumps(given)]
         self._process: subprocess.Popen[str] | None = None
         self._counts: Counts | None = None
 
     def __enter__(self) -> Load:
-        self._process = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         assert self._process is not None
         with self._process as process:
@@ -235,7 +252,7 @@ class _Connection:
 async def _main(given: dict[str, Any]) -> None:
     client = _Client(given)
     await client.run()
-    print(json.dumps(dataclasses.asdict(client.counts)))
+    print(json.dumps(vars(client.counts)))
 
 
 if __name__ == "__main__":

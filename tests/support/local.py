@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from ops.hosts import account, home
 from ops.hosts.home import Home
 from ops.hosts.supervisor import Daemon
@@ -88,6 +90,11 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
     while not (held := condition()) and time.monotonic() < end:
         time.sleep(0.05)
     return held
+
+
+def lives(process: psutil.Process) -> bool:
+    """Say whether a process still runs; one that nobody waited for does not."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def is_root() -> bool:

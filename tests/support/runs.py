@@ -49,7 +49,11 @@ class Written:
 
 def _there(context: Context, name: str, text: str) -> Done | None:
     path = context.settings.folder / name
-    return Done("is there", Written(str(path), len(text))) if path.is_file() and path.read_text() == text else None
+    return (
+        Done("is there", Written(str(path), len(text)))
+        if path.is_file() and path.read_text() == text
+        else None
+    )
 
 
 def _remove(context: Context, result: object, name: str, text: str) -> None:
@@ -111,8 +115,17 @@ def sample_plan(context: Context, text: str = "a") -> Plan:
     folder = context.settings.folder
     if all((folder / name).is_file() for name in ("one", "two")):
         return Plan("sample", context.settings.name, "files", (), nothing="both files are there")
-    steps = (write.step("1", name="one", text=text), write.step("2", name="two", text=Ref("write:1", "path")))
-    return Plan("sample", context.settings.name, "files", steps, {"there": sorted(p.name for p in folder.iterdir() if p.is_file())})
+    steps = (
+        write.step("1", name="one", text=text),
+        write.step("2", name="two", text=Ref("write:1", "path")),
+    )
+    return Plan(
+        "sample",
+        context.settings.name,
+        "files",
+        steps,
+        {"there": sorted(p.name for p in folder.iterdir() if p.is_file())},
+    )
 
 
 def lock_of(context: Context) -> FileLock:

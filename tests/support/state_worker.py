@@ -41,9 +41,9 @@ def hold(state: State) -> None:
 def write(state: State) -> None:
     """Write steps and audit records until killed; print each step that was committed."""
     journal, audit = Journal(state), Audit(state)
-    run_id = journal.begin(new_run(), [NewStep(str(number), "x") for number in range(100_000)])
+    run_id = journal.begin(new_run(), [NewStep(str(number), "x") for number in range(2_000)])
     print(run_id, flush=True)
-    for number in range(100_000):
+    for number in range(2_000):
         journal.step_started(run_id, str(number), 0)
         journal.step_done(run_id, str(number), {"number": number})
         audit.append("writer", "step", str(number), "done")

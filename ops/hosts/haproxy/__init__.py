@@ -5,6 +5,7 @@ needs `Proxy.reload`; `Proxy.structure() != structure_digest(routing)` tells whe
 """
 
 from ops.hosts.haproxy.config import (
+    KEEP_ALIVE_SECONDS,
     SLOTS,
     STATIC_LIVE,
     Backend,
@@ -19,6 +20,7 @@ from ops.hosts.haproxy.config import (
 from ops.hosts.haproxy.proxy import Proxy, ServerState
 
 __all__ = [
+    "KEEP_ALIVE_SECONDS",
     "SLOTS",
     "STATIC_LIVE",
     "Backend",

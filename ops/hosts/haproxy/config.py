@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ops.hosts.runner import Result
 
 SLOTS: Final = ("blue", "green")
+KEEP_ALIVE_SECONDS: Final = 15
+"""How long a client may keep an idle connection."""
 STATIC_LIVE: Final = "/_static/live"
 """Liveness of ops/hosts/static_server.py, which must not import this."""
 
@@ -62,7 +64,7 @@ defaults
   timeout client 60s
   timeout server 65s
   timeout http-request 10s
-  timeout http-keep-alive 15s
+  timeout http-keep-alive {keep_alive}s
   timeout tunnel 1h
   log-format "%ci %HM %HP %ST %b/%s %ts %Ta ms"
   http-error status 503 content-type text/plain string "503: the service is not running.\\n"
@@ -124,11 +126,14 @@ def render(routing: Routing) -> str:
     head = _HEAD.format(
         name=_valid(_NAME, routing.name, "name of the proxy"),
         digest=structure_digest(routing),
+        keep_alive=KEEP_ALIVE_SECONDS,
         bind=_valid(_ADDRESS, routing.bind, "address to listen on"),
     )
     rules = [_rule(prefix, service) for prefix, service in routes]
-    sections = [head + "".join(rules), *(_backend(each, routing.active) for each in routing.backends)]
-    return "\n".join([*sections, _UNROUTED])
+    if all(prefix for prefix, _ in routes):
+        rules.append("  default_backend :unrouted\n")
+    backends = [_backend(each, routing.active) for each in routing.backends]
+    return "\n".join([head + "".join(rules), *backends, _UNROUTED])
 
 
 def structure_digest(routing: Routing) -> str:
@@ -171,7 +176,8 @@ def check_config(result: Result) -> None:
         alerts = [line for line in result.stderr.splitlines() if "[ALERT]" in line]
         raise ConfigurationError(
             "HAProxy refuses its configuration",
-            why="; ".join(line.partition(" : ")[2] for line in alerts[:3]) or result.stderr[-300:].strip(),
+            why="; ".join(line.partition(" : ")[2] for line in alerts[:3])
+            or result.stderr[-300:].strip(),
             hint="check the routes and health paths in ops.toml",
         )
 

@@ -58,7 +58,9 @@ class Master:
         try:
             return self._exchange(line)
         except PermissionError as error:
-            raise NotPermitted(f"may not use the proxy's socket {self.path}", why=str(error)) from error
+            raise NotPermitted(
+                f"may not use the proxy's socket {self.path}", why=str(error)
+            ) from error
         except OSError as error:
             raise ConnectionFailed(
                 f"the proxy does not answer at {self.path}",

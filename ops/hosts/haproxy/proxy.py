@@ -122,8 +122,11 @@ class Proxy:
         """Cut the requests of a slot that did not end in time, also those in old workers."""
         self._tell(slot, "shutdown sessions server {server}", "cut the requests of")
         for worker in self._master.old_workers():
-            for server in self._servers(slot):
-                self._master.ask_worker(worker, f"shutdown sessions server {server}")
+            guard.effect(f"cut the requests of {slot} in the proxy's old worker {worker}")
+            # It refuses the command by server: "Proxy is disabled".
+            for line in self._master.ask_worker(worker, "show sess").splitlines():
+                if f" srv={slot} " in line:
+                    self._master.ask_worker(worker, f"shutdown session {line.partition(':')[0]}")
 
     def wait_up(self, slot: str, deadline: Deadline) -> None:
         """Wait until the proxy's own checks find every service of a slot alive.
@@ -133,7 +136,9 @@ class Proxy:
         """
 
         def down() -> list[str]:
-            members = [(service, state) for (service, its), state in self.states().items() if its == slot]
+            members = [
+                (service, state) for (service, its), state in self.states().items() if its == slot
+            ]
             return [f"{service} is {state}" for service, state in members if not state.alive]
 
         if not wait_for(lambda: not down(), deadline, every=POLL_SECONDS):
@@ -146,13 +151,19 @@ class Proxy:
     def wait_idle(self, slot: str, deadline: Deadline) -> bool:
         """Wait until a drained slot has no request left, in this worker and in those before a reload.
 
+        After a reload give it more than `config.KEEP_ALIVE_SECONDS`: an old worker stays while a client keeps an
+        idle connection to it, and the next request on that connection would still go to the old slot.
+
         Returns:
             Whether that happened within `deadline`.
         """
 
         def idle() -> bool:
             members = [state for (_, its), state in self.states().items() if its == slot]
-            return not any(each.current or each.queued for each in members) and not self._master.old_workers()
+            return (
+                not any(each.current or each.queued for each in members)
+                and not self._master.old_workers()
+            )
 
         return wait_for(idle, deadline, every=POLL_SECONDS)
 
@@ -198,8 +209,14 @@ class Proxy:
     def _admin_states(self) -> dict[tuple[str, str], str]:
         # Not from `show stat`: there a drained server that is down looks like any other that is down.
         _, names, *lines = self._master.ask("show servers state").splitlines()
-        rows = [dict(zip(names.lstrip("# ").split(), line.split(), strict=True)) for line in lines if line]
-        return {(row["be_name"], row["srv_name"]): _told(int(row["srv_admin_state"])) for row in rows}
+        rows = [
+            dict(zip(names.lstrip("# ").split(), line.split(), strict=True))
+            for line in lines
+            if line
+        ]
+        return {
+            (row["be_name"], row["srv_name"]): _told(int(row["srv_admin_state"])) for row in rows
+        }
 
     def _servers(self, slot: str) -> Iterator[str]:
         yield from (f"{service}/{its}" for service, its in self._admin_states() if its == slot)

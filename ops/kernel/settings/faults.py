@@ -77,7 +77,9 @@ class WrongSettings(ConfigurationError):
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" for the nearest choice, else nothing."""
     by_lower = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(word)[:60].lower(), list(by_lower), n=1, cutoff=0.6)
+    text = str(word)[:60].lower()
+    near = [each for each in by_lower if len(text) > 2 and each.startswith(text)]
+    near += difflib.get_close_matches(text, list(by_lower), n=1, cutoff=0.6)
     return f", did you mean {by_lower[near[0]]!r}?" if near else ""
 
 

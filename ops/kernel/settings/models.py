@@ -79,7 +79,7 @@ class Service(Model):
     and for static files."""
     health: Route = "/"
     """Readiness: 200 means that it may get traffic."""
-    live: Route = "/"
+    live: Route = ""
     """Liveness, for the proxy's own checks; default: `health`."""
     health_version: Text = ""
     """Key of the JSON answer of `health` that must equal the release id."""
@@ -103,10 +103,10 @@ class Service(Model):
         filled = dict(data)
         if not filled.get("development") and isinstance(filled.get("command"), str):
             filled["development"] = filled["command"]
-        if "route" not in filled and ("static" in filled or {"command", "port"} <= filled.keys()):
+        served = filled.get("static") or (filled.get("command") and filled.get("port"))
+        if served and not filled.get("route"):
             filled["route"] = ["/"]
-        if "live" not in filled and isinstance(filled.get("health"), str):
-            filled["live"] = filled["health"]
+        filled.setdefault("live", filled.get("health", "/"))
         return filled
 
     @property

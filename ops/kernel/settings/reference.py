@@ -21,7 +21,7 @@ An application is described by one file, `ops.toml`. invops looks for it in the 
 `inv config.show` prints each value with its source, `inv config.check` every fault with file and line,
 `inv config.schema` a JSON schema:
 ```
-inv config.schema > .ops/schema.json     # then the first line of ops.toml: #:schema .ops/schema.json
+inv config.schema > ops.schema.json     # then the first line of ops.toml: #:schema ./ops.schema.json
 ```
 An unknown key is a fault. Paths are relative to `app.root`, which is relative to the folder of ops.toml,
 and stay inside that folder.
@@ -50,6 +50,7 @@ _TITLES: Final = {"services": "[services.NAME]", "environments": "[environments.
 def schema() -> dict[str, Any]:
     """Return the JSON schema of ops.toml."""
     made = models.Document.model_json_schema()
+    _refuse_other_names(made)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "ops.toml"}
 
 
@@ -61,6 +62,15 @@ def markdown() -> str:
         parts.append("\n".join(_section(_TITLES.get(name, f"[{name}]"), every[name])) + "\n")
     rows = [f"| `{each.name}`{' *' if each.points else ''} | {each.help} |" for each in VARIABLES]
     return "\n".join([*parts, _VARIABLES + "\n".join(rows)]) + "\n"
+
+
+def _refuse_other_names(schema: object) -> None:
+    """Complete what pydantic leaves open: a key that does not match the pattern of a table's keys."""
+    if isinstance(schema, dict):
+        if "patternProperties" in schema:
+            schema["additionalProperties"] = False
+        for each in schema.values():
+            _refuse_other_names(each)
 
 
 def _section(title: str, model: type[models.Model]) -> Iterator[str]:

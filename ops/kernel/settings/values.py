@@ -63,7 +63,7 @@ def command_words(command: str) -> list[str]:
     except ValueError as error:
         text = str(error)
         raise ValueError("has an open quote" if "quotation" in text else text) from None
-    if not words:
+    if not words[0]:
         raise ValueError("must not be empty")
     needs_shell = next((word for word in words if word in _SHELL_WORDS), "")
     if needs_shell:

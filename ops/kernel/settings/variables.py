@@ -81,7 +81,7 @@ class Variable:
 
 
 _POSTGRES: Final = _url("postgresql", "postgres")
-_STATE: Final = _url("postgresql", "postgres", "postgresql+psycopg", "sqlite")
+_STATE: Final = _url("postgresql", "postgres", "postgresql+psycopg")
 # A later line for the same field wins.
 VARIABLES: Final = (
     Variable("ENVIRONMENT", "", str, "Environment of a task without `--env`."),

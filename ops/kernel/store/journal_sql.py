@@ -15,8 +15,6 @@ from ops.kernel.records import STEP_CHANGES as ALLOWED
 from ops.kernel.records import Run, StepRecord, StepState
 from ops.kernel.tables import Now, runs, steps
 
-_RUN_COLUMNS = [each.name for each in runs.c]
-_STEP_COLUMNS = [each.name for each in steps.c]
 _OWNED = sa.and_(
     runs.c.id == sa.bindparam("b_run"),
     runs.c.host == sa.bindparam("b_host"),
@@ -29,7 +27,11 @@ _RUNNING_HERE = sa.exists(
 _STEP = sa.and_(steps.c.run_id == sa.bindparam("b_run"), steps.c.step_id == sa.bindparam("b_step"))
 
 INSERT_RUN: Final = sa.insert(runs).values(
-    {name: sa.bindparam(name) for name in _RUN_COLUMNS if name not in ("finished", "exit_code")}
+    {
+        name: sa.bindparam(name)
+        for name in (each.name for each in runs.c)
+        if name not in ("finished", "exit_code")
+    }
     | {"state": "running", "heartbeat": Now(), "started": Now(), "error": ""}
 )
 INSERT_STEP: Final = sa.insert(steps).values(
@@ -97,26 +99,21 @@ TAKE: Final = (
         exit_code=None,
     )
 )
-GET: Final = sa.select(runs, (Now() - runs.c.heartbeat).label("silence")).where(
-    runs.c.id == sa.bindparam("b_run")
-)
+_RUN: Final = sa.select(runs, (Now() - runs.c.heartbeat).label("silence"))
+GET: Final = _RUN.where(runs.c.id == sa.bindparam("b_run"))
 STEPS: Final = (
     sa.select(steps).where(steps.c.run_id == sa.bindparam("b_run")).order_by(steps.c.position)
 )
-UNFINISHED: Final = (
-    sa.select(runs)
-    .where(
-        runs.c.environment == sa.bindparam("b_environment"),
-        runs.c.state == "running",
-        runs.c.dry_run.is_(sa.false()),
-    )
-    .order_by(runs.c.id)
-)
+UNFINISHED: Final = _RUN.where(
+    runs.c.environment == sa.bindparam("b_environment"),
+    runs.c.state == "running",
+    runs.c.dry_run.is_(sa.false()),
+).order_by(runs.c.id)
 
 
 def newest(limit: int, environment: str | None, before: str | None) -> sa.Select[Any]:
     """Return the query for a page of runs, newest first."""
-    query = sa.select(runs).order_by(runs.c.id.desc()).limit(limit)
+    query = _RUN.order_by(runs.c.id.desc()).limit(limit)
     if environment is not None:
         query = query.where(runs.c.environment == environment)
     return query if before is None else query.where(runs.c.id < before)
@@ -124,12 +121,11 @@ def newest(limit: int, environment: str | None, before: str | None) -> sa.Select
 
 def run(row: Any) -> Run:
     """Return a row of `script_execution_log` as a record."""
-    values = {name: getattr(row, name) for name in _RUN_COLUMNS}
-    return Run(**values | {"plan": json.loads(row.plan)})
+    return Run(**dict(row._mapping) | {"plan": json.loads(row.plan)})
 
 
 def step(row: Any) -> StepRecord:
     """Return a row of `run_steps` as a record."""
-    values = {name: getattr(row, name) for name in _STEP_COLUMNS}
     result = None if row.result is None else json.loads(row.result)
-    return StepRecord(**values | {"arguments": json.loads(row.arguments), "result": result})
+    values = {"arguments": json.loads(row.arguments), "result": result}
+    return StepRecord(**dict(row._mapping) | values)

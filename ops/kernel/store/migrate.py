@@ -36,13 +36,13 @@ def version(connection: sa.Connection) -> str | None:
     return connection.execute(_VERSION).scalar()
 
 
-def is_current(found: str | None, place: str) -> bool:
+def is_current(found: str, place: str) -> bool:
     """Say whether a version is this one.
 
     Raises:
         ConfigurationError: It is of a newer invops.
     """
-    if found is not None and found not in REVISIONS:
+    if found not in REVISIONS:
         raise ConfigurationError(
             f"state database {place} has schema {found}",
             why=f"this invops knows up to {HEAD}",

@@ -10,13 +10,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import sqlalchemy as sa
 
 from ops.kernel import files, guard
 from ops.kernel.errors import NotPermitted
-from ops.kernel.state_migrations import REVISIONS
 from ops.kernel.store import failures
 from ops.kernel.store.engine import Target, postgresql, sqlite
 from ops.kernel.store.migrate import is_current, migrate, version
@@ -158,11 +157,11 @@ def open_target(target: Target, create: bool = True) -> State | None:
         return None
     state = State(target.engine(read_only=reading), target.place)
     try:
-        found = _version(state, target)
-        if found is None and not create:
+        schema = _schema(state, target)
+        if schema == "none" and not create:
             state.close()
             return None
-        if not is_current(found, target.place):
+        if schema != "current":
             state.close()
             migrate(target)
     except BaseException:
@@ -171,11 +170,14 @@ def open_target(target: Target, create: bool = True) -> State | None:
     return state
 
 
-def _version(state: State, target: Target) -> str | None:
+def _schema(state: State, target: Target) -> Literal["none", "old", "current"]:
     try:
-        return state.version()
+        found = state.version()
     except NotPermitted:
         if target.admin_url is None:
             raise
         # A role of the application that is new here: migrating grants it what it needs.
-        return REVISIONS[0]
+        return "old"
+    if found is None:
+        return "none"
+    return "current" if is_current(found, target.place) else "old"

@@ -1,4 +1,4 @@
-"""Faults that only show when sections are compared, with the exact message for each."""
+"""Faults that only show when sections are compared; wrong/contradictions.txt has a table of them."""
 
 from __future__ import annotations
 
@@ -13,55 +13,6 @@ Load = Callable[..., object]
 APP = '[app]\nname = "shop"\n[environments.development]\ntarget = "local"\n'
 WEB = '[services.web]\ncommand = "serve {port}"\nport = 8000\n'  # lines 5 to 7
 LONG = "n" * 20
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("[services.a]\n", "ops.toml:5: services.a has neither command nor static"),
-        ('[services.a]\ndevelopment = "npm start"\n', "ops.toml:5: services.a has neither command nor static"),
-        (f'{WEB}static = "dist"\n', "ops.toml:8: services.web.static cannot stand beside command: make it two services"),
-        ('[services.a]\ncommand = "x"\nhealth = "/h"\n', "ops.toml:7: services.a.health needs a web service: one with command, and port or route"),
-        ('[services.a]\nstatic = "dist"\nlive = "/h"\n', "ops.toml:7: services.a.live needs a web service: one with command, and port or route"),
-        ('[services.a]\ncommand = "x"\nhealth_version = "v"\n', "ops.toml:7: services.a.health_version needs a web service: one with command, and port or route"),
-        ('[services.a]\ncommand = "x"\nport = 80\n', "ops.toml:6: services.a.command does not say where to listen: use {socket} or {port} in it"),
-        ('[services.a]\ncommand = "x"\nroute = ["/"]\n', "ops.toml:6: services.a.command does not say where to listen: use {socket} or {port} in it"),
-        ('[services.a]\ncommand = "x {port} {socket}"\nport = 80\n', "ops.toml:6: services.a.command listens on {socket} and on {port}: use one of them"),
-        ('[services.a]\ncommand = "x {prt}"\n', "ops.toml:6: services.a.command has an unknown placeholder {prt}: known are {socket}, {port}, did you mean 'port'?"),
-        ('[services.a]\ncommand = "x {}"\n', "ops.toml:6: services.a.command has an unknown placeholder {}: known are {socket}, {port}"),
-        ('[services.a]\ncommand = "x {port!r}"\n', "ops.toml:6: services.a.command has an unknown placeholder {port}: known are {socket}, {port}, did you mean 'port'?"),
-        ('[services.a]\ncommand = "x { y"\n', "ops.toml:6: services.a.command has a single brace: write {{ or }} for the character itself"),
-        (f'{WEB}development = "x {{host}}"\n', "ops.toml:8: services.web.development has an unknown placeholder {host}: known are {socket}, {port}"),
-        ('[services.a]\ncommand = "x"\ndevelopment = "x {port}"\n', "ops.toml:7: services.a.development uses {port}, but the service has no port"),
-        (f'{WEB}[services.b]\ncommand = "x {{port}}"\nport = 8000\nroute = ["/b"]\n', "ops.toml:10: services.b.port is 8000, which services.web.port has already"),
-        (f'{WEB}[environments.local]\ntarget = "local"\nport = 8000\n', "ops.toml:10: environments.local.port is 8000, which services.web.port has already"),
-        ('[environments.a]\ntarget = "local"\nport = 80\n[environments.b]\ntarget = "local"\nport = 80\n', "ops.toml:10: environments.b.port is 80, which environments.a.port has already"),
-        (f'{WEB}[services.b]\nstatic = "dist"\n', "ops.toml:8: services.b.route[0] is '/', which services.web has already"),
-        (f'{WEB}route = ["/a/"]\n[services.b]\nstatic = "dist"\nroute = ["/b", "/a"]\n', "ops.toml:11: services.b.route[1] is '/a', which services.web has already"),
-        (f'{WEB}secrets = {{ K = "plain text" }}\n', "ops.toml:8: services.web.secrets.K must be a reference, not the secret itself: 'env:NAME' or 'file:PATH'"),
-        (f'{WEB}secrets = {{ K = "evn:X" }}\n', "ops.toml:8: services.web.secrets.K has an unknown kind of reference: known are 'env:NAME' or 'file:PATH', did you mean 'env'?"),
-        (f'{WEB}secrets = {{ K = "env:X" }}\nenvironment = {{ K = "x" }}\n', "ops.toml:8: services.web.secrets.K stands in environment as well"),
-        ('[environments.x]\ntarget = "local"\ndatabase_url = "postgres://u:secret@h/d"\n', "ops.toml:7: environments.x.database_url must be a reference, not the secret itself: 'env:NAME' or 'file:PATH'"),
-        ('[migrations]\nkind = "sql"\npath = "."\n', "ops.toml:5: migrations needs a section [database]"),
-        ('[database]\nengine = "postgres"\n[migrations]\nkind = "alembic"\npath = "ops.toml"\n', "ops.toml:8: migrations.kind is 'alembic', which needs a section [python]"),
-        ('[database]\nengine = "postgres"\n[migrations]\nkind = "sql"\npath = "none"\n', "ops.toml:9: migrations.path names a folder that does not exist: none"),
-        ('[python]\nrequirements = "none.txt"\n', "ops.toml:6: python.requirements names a file that does not exist: none.txt"),
-        ('[python]\nrequirements = "."\n', "ops.toml:6: python.requirements names a file that does not exist: ."),
-        ('[python]\nrequirements = "ops.toml"\npackages = [".", "none"]\n', "ops.toml:7: python.packages[1] names a folder that does not exist: none"),
-        (f'{WEB}directory = "none"\n', "ops.toml:8: services.web.directory names a folder that does not exist: none"),
-        (f'{WEB}directory = "/usr"\n', "ops.toml:8: services.web.directory must be relative to the project, not '/usr'"),
-        (f'{WEB}directory = "~/x"\n', "ops.toml:8: services.web.directory must be relative to the project, not '~/x'"),
-        ('[services.a]\nstatic = "../.."\n', "ops.toml:6: services.a.static leaves the project: {outside}"),
-        (f'[services.{LONG}]\ncommand = "x {{socket}}"\nroute = ["/"]\n', f"ops.toml:5: services.{LONG} and environments.development have names too long for a socket's path: 31 characters together, at most 24"),
-        (f'[services.{LONG}]\nstatic = "dist"\n', f"ops.toml:5: services.{LONG} and environments.development have names too long for a socket's path: 31 characters together, at most 24"),
-    ],
-)  # fmt: skip
-def test_a_contradiction_is_named_with_its_line(
-    faults_of: Faults, tmp_path: Path, text: str, fault: str
-) -> None:
-    outside = str(tmp_path.resolve().parent.parent)
-
-    assert faults_of(APP + text) == [fault.replace("{outside}", outside)]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +46,9 @@ def test_a_wrong_root_hides_no_faults_of_paths_below_it(
 ) -> None:
     (tmp_path / "link").symlink_to("/")
     (tmp_path / "loop").symlink_to("loop")
-    text = f'[app]\nname = "a"\nroot = "{root}"\n[python]\nrequirements = "none"\n[environments.development]\ntarget = "local"'
+    text = f'[app]\nname = "a"\nroot = "{root}"\n[python]\nrequirements = "none"\n'
 
-    (found,) = faults_of(text)
+    (found,) = faults_of(text + '[environments.development]\ntarget = "local"\n')
 
     expected = fault.replace("{outside}", str(tmp_path.resolve().parent))
     assert found.startswith(f"ops.toml:3: app.root {expected}")
@@ -108,7 +59,9 @@ def test_a_path_may_leave_the_application_but_not_the_project(
 ) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "requirements.txt").touch()
-    text = '[app]\nname = "a"\nroot = "app"\n[environments.development]\ntarget = "local"\n[python]\n'
+    text = (
+        '[app]\nname = "a"\nroot = "app"\n[environments.development]\ntarget = "local"\n[python]\n'
+    )
 
     load(f'{text}requirements = "../requirements.txt"\n')
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ops.kernel import redact, settings
-from ops.kernel.errors import ConfigurationError, NotPermitted
+from ops.kernel.errors import ConfigurationError, OpsError
 from ops.kernel.settings.faults import WrongSettings
 from ops.kernel.settings.models import App, Service, Settings
 
@@ -25,17 +25,27 @@ PLACES = (
     '[environments.local]\ntarget = "local"\n'
     '[environments.production]\ntarget = "local"\nprotected = true\nstate = "local"\n'
 )
+LOCAL = '[environments.local]\ntarget = "local"\n'
+NO_DEFAULT = "has no default_environment, and 'development' does not exist"
+ONLY = "there is only development, local, production"
 DATABASE = '[database]\nengine = "postgres"\n'
 
 
 def test_defaults_are_those_of_the_reference(load: Load) -> None:
-    text = f'{APP}{PLACES}{DATABASE}[services.web]\ncommand = "x {{port}}"\nport = 80\nhealth = "/h"\n'
+    text = (
+        f'{APP}{PLACES}{DATABASE}[services.web]\ncommand = "x {{port}}"\nport = 80\nhealth = "/h"\n'
+    )
 
     found = load(text)
 
     web = found.services["web"]
     assert (web.route, web.live, web.development) == (("/",), "/h", "x {port}")
-    assert (web.stop_timeout, web.directory, web.is_web, web.is_static) == (30.0, Path("."), True, False)
+    assert (web.stop_timeout, web.directory, web.is_web, web.is_static) == (
+        30.0,
+        Path("."),
+        True,
+        False,
+    )
     assert found.database is not None and found.database.name == "my_shop"
     assert found.environment.port == 8080 and found.environment.keep_releases == 5
     assert found.app.version_variable == "APP_VERSION"
@@ -51,6 +61,7 @@ def test_the_file_is_found_from_a_folder_below(load: Load, tmp_path: Path) -> No
 
     assert found.folder == tmp_path.resolve()
     assert found.ops_folder == tmp_path.resolve() / ".ops"
+    assert found.app_folder == tmp_path.resolve()
 
 
 def test_a_project_behind_a_link_is_the_same_project(load: Load, tmp_path: Path) -> None:
@@ -88,13 +99,12 @@ def test_a_vanished_current_folder_is_named(
         settings.load(environ={})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_cannot_be_read_is_named(load: Load, tmp_path: Path) -> None:
-    load()
-    (tmp_path / "ops.toml").chmod(0)
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that nobody can read")
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ops.toml").symlink_to("/proc/self/mem")
 
-    with pytest.raises(NotPermitted, match=r"cannot read ops\.toml: Permission denied"):
-        settings.load(environ={})
+    with pytest.raises(OpsError, match=r"cannot read .*ops\.toml: Input/output error"):
+        settings.load(start=tmp_path, environ={})
 
 
 def test_the_file_is_shown_absolute_from_elsewhere(tmp_path: Path) -> None:
@@ -144,18 +154,18 @@ def test_the_environment_is_chosen_by_argument_then_variable_then_default(
 @pytest.mark.parametrize(
     ("argument", "environ", "text", "fault"),
     [
-        ("locl", {}, APP + PLACES, "--env is 'locl', there is only development, local, production, did you mean 'local'?"),
-        ("x" * 200, {}, APP + PLACES, f"--env is '{'x' * 60}', there is only development, local, production"),
-        ("a\nb", {}, APP + PLACES, "--env is 'a\\nb', there is only development, local, production"),
-        ("", {"ENVIRONMENT": "prod"}, APP + PLACES, "ENVIRONMENT is 'prod', there is only development, local, production, did you mean 'production'?"),
-        ("", {}, APP + '[environments.local]\ntarget = "local"', "ops.toml:1: app has no default_environment, and 'development' does not exist: there is only local"),
-        ("", {}, f'{APP}default_environment = "x"\n{PLACES}', "ops.toml:3: app.default_environment is 'x', there is only development, local, production"),
+        ("locl", {}, PLACES, f"--env is 'locl', {ONLY}, did you mean 'local'?"),
+        ("x" * 200, {}, PLACES, f"--env is '{'x' * 60}', {ONLY}"),
+        ("a\nb", {}, PLACES, f"--env is 'a\\nb', {ONLY}"),
+        ("", {"ENVIRONMENT": "prod"}, PLACES, f"ENVIRONMENT is 'prod', {ONLY}, did you mean 'production'?"),
+        ("", {}, LOCAL, f"ops.toml:1: app {NO_DEFAULT}: there is only local"),
+        ("", {}, f'default_environment = "x"\n{PLACES}', f"ops.toml:3: app.default_environment is 'x', {ONLY}"),
     ],
 )  # fmt: skip
 def test_an_environment_that_does_not_exist_lists_those_that_do(
     faults_of: Faults, argument: str, environ: dict[str, str], text: str, fault: str
 ) -> None:
-    assert faults_of(text, argument, environ) == [fault]
+    assert faults_of(APP + text, argument, environ) == [fault]
 
 
 def test_a_protected_environment_needs_the_state_database_of_the_team(
@@ -201,9 +211,16 @@ def test_a_database_url_changes_nothing_for_an_application_without_database(load
 
 
 def test_secrets_in_variables_are_hidden_from_then_on(load: Load) -> None:
-    load(APP + PLACES, "", {"DATABASE_URL": "postgresql://u:sesame-open@h/d", "REDIS_URL": "redis://plain-host/0"})
+    load(
+        APP + PLACES,
+        "",
+        {"DATABASE_URL": "postgresql://u:sesame-open@h/d", "REDIS_URL": "redis://plain-host/0"},
+    )
 
-    assert redact.text("password sesame-open of redis://plain-host/0") == "password *** of redis://plain-host/0"
+    assert (
+        redact.text("password sesame-open of redis://plain-host/0")
+        == "password *** of redis://plain-host/0"
+    )
 
 
 def test_settings_cannot_be_changed(load: Load) -> None:
@@ -212,7 +229,12 @@ def test_settings_cannot_be_changed(load: Load) -> None:
     for owner, name in ((found, "name"), (found.app, "name"), (found.environment, "port")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(owner, name, "other")
-    for mapping in (found.services, found.environments, found.sources, found.services["a"].environment):
+    for mapping in (
+        found.services,
+        found.environments,
+        found.sources,
+        found.services["a"].environment,
+    ):
         with pytest.raises(TypeError):
             mapping["a"] = "other"
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings import environ as process
@@ -15,6 +16,8 @@ Load = Callable[..., Settings]
 Faults = Callable[..., list[str]]
 
 TRUTH = [("true", True), ("True", True), (" YES ", True), ("on", True), ("1", True)]
+LEVELS = "must be 'debug', 'info', 'warning' or 'error'"
+STATE = "'postgresql://', 'postgres://' or 'postgresql+psycopg://'"
 UNTRUTH = [("false", False), ("FALSE", False), ("no", False), ("off", False), ("0", False)]
 
 
@@ -46,16 +49,16 @@ def test_anything_else_is_a_named_fault(
     ("environ", "fault"),
     [
         ({"OPS_FORMT": "json"}, "OPS_FORMT is not a known variable, did you mean 'OPS_FORMAT'?"),
-        ({"OPS_": ""}, "OPS_ is not a known variable"),
+        ({"OPS_ZZZZZZZZ": ""}, "OPS_ZZZZZZZZ is not a known variable"),
         ({"OPS_FORMAT": "jsn"}, "OPS_FORMAT must be 'text' or 'json', not 'jsn', did you mean 'json'?"),
-        ({"LOG_LEVEL": "warn"}, "LOG_LEVEL must be 'debug', 'info', 'warning' or 'error', not 'warn', did you mean 'warning'?"),
-        ({"OPS_LOG_LEVEL": "9"}, "OPS_LOG_LEVEL must be 'debug', 'info', 'warning' or 'error', not '9'"),
+        ({"LOG_LEVEL": "warn"}, f"LOG_LEVEL {LEVELS}, not 'warn', did you mean 'warning'?"),
+        ({"OPS_LOG_LEVEL": "9"}, f"OPS_LOG_LEVEL {LEVELS}, not '9'"),
         ({"OPS_HOME": "relative"}, "OPS_HOME must be an absolute path, not 'relative'"),
-        ({"OPS_STATE_URL": "mysql://u:secret@h/d"}, "OPS_STATE_URL must be a URL that starts with 'postgresql://', 'postgres://', 'postgresql+psycopg://' or 'sqlite://'"),
+        ({"OPS_STATE_URL": "mysql://u:secret@h/d"}, f"OPS_STATE_URL must be a URL that starts with {STATE}"),
         ({"DATABASE_URL": "secret"}, "DATABASE_URL must be a URL that starts with 'postgresql://' or 'postgres://'"),
         ({"REDIS_URL": "http://h"}, "REDIS_URL must be a URL that starts with 'redis://' or 'rediss://'"),
         ({"SUPABASE_URL": "h"}, "SUPABASE_URL must be a URL that starts with 'https://' or 'http://'"),
-        ({"SUPABASE_ANON_KEY": "short"}, "SUPABASE_ANON_KEY has fewer than 6 characters, too few to be hidden in output"),
+        ({"SUPABASE_ANON_KEY": "abc"}, "SUPABASE_ANON_KEY has fewer than 6 characters, too few to be hidden in output"),
     ],
 )  # fmt: skip
 def test_a_wrong_variable_is_named_without_showing_a_secret(
@@ -84,8 +87,9 @@ def test_every_variable_reaches_its_option(load: Load, tmp_path: Path) -> None:
     found = load(environ=given)
 
     options = found.options
-    shown = options.model_dump()
-    secret = {key: value.get_secret_value() for key, value in shown.items() if hasattr(value, "get_secret_value")}  # fmt: skip
+    secret = {
+        key: value.get_secret_value() for key, value in options if isinstance(value, SecretStr)
+    }
     assert secret == {
         "state_url": "postgresql://db/state",
         "state_admin_url": "postgresql://owner@db/state",
@@ -97,7 +101,9 @@ def test_every_variable_reaches_its_option(load: Load, tmp_path: Path) -> None:
     }
     assert (options.dry_run, options.safe_mode, options.log_level) == (True, True, "error")
     assert (options.format, options.actor, options.home) == ("json", "anna", tmp_path)
-    assert "anonymous-key" not in repr(found) + str(found) + found.model_dump_json(include={"options"})
+    assert "anonymous-key" not in repr(found) + str(found) + found.model_dump_json(
+        include={"options"}
+    )
     assert str(found.sources["options.dry_run"]) == "variable DRY_RUN"
 
 

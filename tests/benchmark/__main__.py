@@ -1,0 +1,67 @@
+"""`nox -s benchmark`: measure, print a table, compare with the last run.
+
+Absolute times belong to the machine; where a target is a ratio, both sides are measured in the same run. Nothing
+fails here: a slow machine is no defect. Results go to `benchmark_results.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ops.kernel.report import Report, Table, render
+from tests.benchmark import deploying, journal, listing
+
+RESULTS = Path("benchmark_results.json")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One result.
+
+    Args:
+        name: What was measured.
+        value: Its number.
+        unit: Of the number.
+        target: The most that it should be.
+    """
+
+    name: str
+    value: float
+    unit: str
+    target: float
+
+
+def measure() -> list[Row]:
+    """Measure everything; takes about two minutes."""
+    list_ratio, ours, theirs = listing.ratio()
+    steps = journal.measure()
+    deploys = deploying.measure_deploys()
+    return [
+        Row("inv --list, CPU against a trivial tasks.py", list_ratio, "times", 1.25),
+        Row("inv --list, CPU", ours * 1000, "ms", theirs * 1000 * 1.25),
+        Row("journal per step, against a bare sqlite3 loop", steps["ratio"], "times", 3),
+        Row("deploy with nothing to change", deploys.nothing, "s", 3),
+        Row("deploy of new code, same dependencies", deploys.new_code, "s", 6),
+        Row("memory of our process in a deploy", deploys.memory / 1e6, "MB", 256),
+    ]
+
+
+def main() -> None:
+    """Measure, print, compare, write."""
+    before = {row["name"]: row["value"] for row in json.loads(RESULTS.read_text())} if RESULTS.is_file() else {}
+    rows = measure()
+    RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    table = Table(("measured", "result", "target", "last run"), [_cells(row, before.get(row.name)) for row in rows])
+    render(Report(f"written to {RESULTS}", tables=(table,)), "text", sys.stdout)
+
+
+def _cells(row: Row, before: float | None) -> tuple[str, ...]:
+    last = f"{before:.2f} ({(row.value / before - 1) * 100:+.0f} %)" if before else "–"
+    return row.name, f"{row.value:.2f} {row.unit}", f"at most {row.target:.2f}", last
+
+
+if __name__ == "__main__":
+    main()
