@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from invoke.collection import Collection
 from invoke.config import Config
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
@@ -51,12 +52,20 @@ class OpsProgram(Program):
             raise Exit(f"error: {error}\n  try: {hint}", code=exits.CONFIGURATION) from error
 
 
+def make(namespace: Collection, name: str) -> OpsProgram:
+    """Return the program for a collection.
+
+    Args:
+        namespace: Its tasks.
+        name: What messages call it.
+    """
+    return OpsProgram(version=__version__, namespace=namespace, config_class=OpsConfig, name=name, binary=name)
+
+
 def main() -> None:
     """Entry point of the console script."""
     name = "inv" if sys.argv[0].endswith("program.py") else "invops"
-    OpsProgram(
-        version=__version__, namespace=tasks.collection(), config_class=OpsConfig, name=name, binary=name
-    ).run([name, *sys.argv[1:]])
+    make(tasks.collection(), name).run([name, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

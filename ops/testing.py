@@ -47,7 +47,7 @@ def prepare(*, install: bool, sessions: Sequence[str]) -> Preparation:
         sessions: nox sessions, all of `SESSIONS` when empty.
 
     Raises:
-        ConfigurationError: These are not the sources of invops, or a session does not exist.
+        ConfigurationError: This is an installed invops, without its tests.
         DependencyError: Packages are to be installed and cannot be.
     """
     if not (Path(bootstrap.PROJECT) / "noxfile.py").exists():

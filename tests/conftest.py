@@ -10,7 +10,8 @@ import pytest
 
 FOLDERS = Path(__file__).parent
 # Variables that change what a task does: a test sets those it means.
-OWN_VARIABLES = ("DATABASE_URL", "DRY_RUN", "ENVIRONMENT", "NO_COLOR", "SAFE_MODE")
+OWN_VARIABLES = ("DATABASE_URL", "DRY_RUN", "ENVIRONMENT", "LOG_LEVEL", "NO_COLOR", "REDIS_URL", "SAFE_MODE")
+OWN_PREFIXES = ("OPS_", "SUPABASE_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("OPS_") or name in OWN_VARIABLES:
+        if name.startswith(OWN_PREFIXES) or name in OWN_VARIABLES:
             monkeypatch.delenv(name)
 
 

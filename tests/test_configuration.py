@@ -10,7 +10,7 @@ from invoke.collection import Collection
 from invoke.program import Program
 
 from ops import configuration
-from ops.kernel import exits, report, settings
+from ops.kernel import exits, redact, report, settings
 from ops.kernel.executor import Executor
 from ops.tasks import config
 
@@ -26,6 +26,12 @@ target = "local"
 [environments.local]
 target = "local"
 """
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no secret of a test in the redactor of the process."""
+    monkeypatch.setattr(redact.CENTRAL, "_forms", ())
 
 
 def _project(folder: Path, text: str = TEXT) -> Path:

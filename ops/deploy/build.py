@@ -67,7 +67,7 @@ def _installed(context: Context, release: str) -> Done | None:
     return Done(f"reused {environment.name}") if complete and packages else None
 
 
-@step(title="Install Python dependencies of {release}", limit=minutes(10), check=_installed, interruptible=True)
+@step(title="Install Python dependencies", limit=minutes(10), check=_installed, interruptible=True)
 def dependencies(context: Context, release: str) -> None:
     """Make the virtual environment of the release's lock file, and install its own packages beside its code."""
     known = releases.load(context.settings, release)

@@ -116,7 +116,7 @@ def _migrated(context: Context, release: str) -> Done | None:
     return Done("no migration is pending", Applied(known.migrations, not known.breaks_older))
 
 
-@step(title="Apply the migrations of {release}", limit=minutes(5), check=_migrated, irreversible=True)
+@step(title="Apply migrations", limit=minutes(5), check=_migrated, irreversible=True)
 def migrate(context: Context, release: str) -> Applied:
     """Migrate from the new release while the old one serves.
 

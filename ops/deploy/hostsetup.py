@@ -26,7 +26,7 @@ def _is_up(context: Context) -> Done | None:
     return Done("runs already") if places.daemon_of(context).running() else None
 
 
-@step(title="Start the supervisor of this project", limit=60, check=_is_up)
+@step(title="Start the supervisor", limit=60, check=_is_up)
 def daemon(context: Context) -> None:
     """Bring the daemon up; what a killed one left running is ended first."""
     places.daemon_of(context).ensure()
@@ -37,7 +37,7 @@ def _are_there(context: Context, names: list[str]) -> Done | None:
     return None if missing else Done("found")
 
 
-@step(title="Install what PATH lacks of {names}", limit=minutes(10), check=_are_there, interruptible=True)
+@step(title="Provide {names}", limit=minutes(10), check=_are_there, interruptible=True)
 def install_tools(context: Context, names: list[str]) -> None:
     """Install programs from wheels into the project's home."""
     place = home.of(context.settings)

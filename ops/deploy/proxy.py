@@ -87,7 +87,7 @@ def _restore(context: Context, result: object, release: str, before: str) -> Non
     files.remove(_file(context.settings))
 
 
-@step(title="Start the proxy with the routes of {release}", limit=minutes(1), check=_is_ready, undo=_restore)
+@step(title="Bring the proxy up with its routes", limit=minutes(1), check=_is_ready, undo=_restore)
 def ensure(context: Context, release: str, before: str) -> None:
     """Bring HAProxy up with the release's routes; a running one is reloaded without losing a request.
 

@@ -14,7 +14,7 @@ from ops.hosts import account, home
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
-from ops.kernel.errors import ConfigurationError
+from ops.kernel.errors import ConfigurationError, OpsError
 from ops.kernel.settings.models import Service, Settings
 from ops.kernel.steps import Done, step
 
@@ -118,7 +118,7 @@ def _forget(context: Context, result: object, release: str, **_: object) -> None
         files.remove(path)
 
 
-@step(title="Put release {release} into its folder", limit=minutes(2), check=_exists, undo=_forget)
+@step(title="Unpack release {release}", limit=minutes(2), check=_exists, undo=_forget)
 def checkout(context: Context, release: str, commit: str, ref: str, tree: str, dirty: bool) -> None:
     """Unpack the tree into the release's folder; the record is written last, so half a folder is never a release."""
     settings = context.settings
@@ -178,7 +178,7 @@ def _builds(context: Context, revision: git.Revision) -> dict[str, str]:
     return keys
 
 
-@step(title="Record {release} as good", limit=30)
+@step(title="Record the release as good", limit=30)
 def record(context: Context, release: str, backup: str | None) -> None:
     """Mark the release as one that served, so that a rollback may choose it."""
     known = load(context.settings, release)
@@ -198,5 +198,8 @@ def prune(context: Context, keep: list[str]) -> None:
     """Remove releases, environments and builds that nothing needs any more."""
     settings = context.settings
     for each in superfluous(settings, set(keep)):
-        files.remove(folder(settings, each.id))
-        context.note(f"removed {each.id}")
+        try:
+            files.remove(folder(settings, each.id))
+            context.note(f"removed {each.id}")
+        except OpsError as error:  # a release that serves well is not taken back for want of tidiness
+            context.note(f"could not remove {each.id}: {error}")

@@ -119,7 +119,7 @@ def _stop_if_idle(context: Context, result: object, slot: str, release: str) -> 
     files.remove(_record(context.settings, slot))
 
 
-@step(title="Start {release} in slot {slot}", limit=minutes(2), check=_runs, undo=_stop_if_idle)
+@step(title="Start the release in slot {slot}", limit=minutes(2), check=_runs, undo=_stop_if_idle)
 def start(context: Context, slot: str, release: str) -> None:
     """Put a release into the idle slot: out of traffic first, then its processes.
 
@@ -151,7 +151,7 @@ def _start_again(context: Context, result: object, slot: str, release: str) -> N
         start(context, slot, release)
 
 
-@step(title="Stop {release} in slot {slot} after its requests have ended", limit=minutes(5), check=_is_stopped,
+@step(title="Stop slot {slot} when its requests have ended", limit=minutes(5), check=_is_stopped,
       undo=_start_again)
 def retire(context: Context, slot: str, release: str) -> None:
     """Wait until the slot's requests have ended, then stop its processes.

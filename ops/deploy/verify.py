@@ -14,7 +14,7 @@ THROUGH_PROXY = 15.0
 """Seconds until the release must be seen through the proxy."""
 
 
-@step(title="Check the health of {release} in slot {slot}", limit=minutes(2))
+@step(title="Check health in slot {slot}", limit=minutes(2))
 def ready(context: Context, slot: str, release: str) -> None:
     """Wait until every service of the slot is ready and says that it is this release.
 
@@ -33,7 +33,7 @@ def ready(context: Context, slot: str, release: str) -> None:
     daemon.wait_running(group)
 
 
-@step(title="Check {release} through the proxy", limit=60)
+@step(title="Check health through the proxy", limit=60)
 def served(context: Context, release: str) -> None:
     """Ask for the health of every service whose health path the proxy routes to it.
 

@@ -15,6 +15,7 @@ import signal
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from ops.hosts import orphans
 from ops.hosts.account import Account
@@ -90,11 +91,16 @@ class DaemonFiles:
 
     def stop_signal(self, program: str) -> int:
         """Return the signal that ends a program."""
-        for path in self._services.glob(f"*/{program}.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, AttributeError):
-                name = json.loads(path.read_text(encoding="utf-8"))["stop_signal"]
-                return int(getattr(signal, f"SIG{name}"))
+        with contextlib.suppress(KeyError, AttributeError):
+            return int(getattr(signal, f"SIG{self.definition(program)['stop_signal']}"))
         return signal.SIGTERM
+
+    def definition(self, program: str) -> dict[str, Any]:
+        """Return what a program was started with: argv, cwd, environment, stop_signal; nothing when it is unknown."""
+        for path in self._services.glob(f"*/{program}.json"):
+            with contextlib.suppress(OSError, ValueError):
+                return dict(json.loads(path.read_text(encoding="utf-8")))
+        return {}
 
     def log(self, program: str) -> Path:
         """Return the log of a program; older parts end in .1 to .3."""

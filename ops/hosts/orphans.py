@@ -47,6 +47,11 @@ def find(home: Home, programs: Collection[str] | None = None) -> list[psutil.Pro
     return found
 
 
+def programs(home: Home) -> set[str]:
+    """Return the names of the programs that have a living process."""
+    return {_value(process).rpartition(":")[2] for process in find(home)} - {""}
+
+
 def end(home: Home, programs: Collection[str] | None, stop_signal: Callable[[str], int]) -> int:
     """End the processes that carry a marker; return how many there were.
 

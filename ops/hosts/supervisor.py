@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -153,6 +154,14 @@ class Daemon:
                 self.context.deadline.check("stopping the daemon")
                 time.sleep(_POLL)
         orphans.end(self.home, None, self._files.stop_signal)
+
+    def stop_signal(self, program: str) -> int:
+        """Return the signal that ends a program."""
+        return self._files.stop_signal(program)
+
+    def definition(self, program: str) -> dict[str, Any]:
+        """Return what a program was started with: argv, cwd, environment, stop_signal; nothing when it is unknown."""
+        return self._files.definition(program)
 
     def log_path(self, program: str) -> Path:
         """Return the log of a program, both outputs together; older parts end in .1 to .3."""

@@ -38,6 +38,7 @@ class Report:
         tables: Shown as tables.
         facts: Shown one a line.
         hints: Commands to run next.
+        body: Raw text shown below the tables, may be empty.
         text: Raw text shown in place of everything else (e.g. a schema), may be empty.
         data: The body of the JSON answer.
         exit_code: The process's exit code.
@@ -48,6 +49,7 @@ class Report:
     tables: Sequence[Table] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     hints: Sequence[str] = ()
+    body: str = ""
     text: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     exit_code: int = exits.OK
@@ -97,6 +99,8 @@ def _render_error(report: Report, out: TextIO) -> None:
 def _render_text(report: Report, out: TextIO, quiet: bool) -> None:
     for table in report.tables:
         print_table(table, out)
+    if report.body:
+        print(report.body, file=out)
     if report.summary:
         print(report.summary, file=out)
     if quiet:

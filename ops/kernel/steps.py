@@ -82,7 +82,7 @@ class Action(Generic[P, R]):
         self._check_arguments(arguments)
         name = id or self.name.rpartition(".")[2].replace("_", "-")
         values = {name: each.to_json() if isinstance(each, Ref) else each for name, each in arguments.items()}
-        shown = {name: f"<{each.step}>" if isinstance(each, Ref) else each for name, each in arguments.items()}
+        shown = {name: _shown(each) for name, each in arguments.items()}
         return Step(
             id=f"{name}:{key}" if key else name,
             action=self.name,
@@ -117,6 +117,12 @@ class Action(Generic[P, R]):
         """Return the fields of the result, empty when it returns none."""
         returned = get_type_hints(self.function).get("return")
         return set(getattr(returned, "__dataclass_fields__", ()))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Ref):
+        return f"<{value.step}>"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 _registry: dict[str, Action[Any, Any]] = {}

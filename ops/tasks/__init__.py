@@ -18,5 +18,5 @@ def collection() -> Collection:
     root.add_collection(Collection.from_module(config), "config")
     root.add_collection(Collection.from_module(lock), "lock")
     root.add_collection(Collection.from_module(runs), "runs")
-    root.add_collection(Collection.from_module(setup), "setup")
+    root.add_collection(Collection("setup", setup.setup, setup.check))
     return root

@@ -1,9 +1,10 @@
-"""The static file server as a deploy starts it: in its own environment, on a Unix socket, without `ops`."""
+"""The static file server as a deploy starts it: isolated, on a Unix socket."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,7 @@ import pytest
 
 from ops.hosts import haproxy, polling
 from ops.kernel.deadline import Deadline
-from tests.support import environments
 from tests.support.fronts import Child
-
-pytestmark = pytest.mark.integration
 
 SERVER = Path(__file__).parents[2] / "ops" / "hosts" / "static_server.py"
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -73,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def site(folder: Path) -> Iterator[httpx.Client]:
     path = folder / "s"
-    argv = [str(environments.static_python()), "-I", str(SERVER), "--uds", str(path)]
+    argv = [sys.executable, "-I", str(SERVER), "--uds", str(path)]
     argv += [str(folder / "new"), str(folder / "old"), str(folder / "pruned")]
     child = Child.start(argv, log=folder / "log")
     try:
@@ -220,7 +218,7 @@ def test_liveness_is_where_the_proxy_asks(site: httpx.Client) -> None:
 
 def test_wrong_arguments_are_one_message() -> None:
     done = subprocess.run(
-        [str(environments.static_python()), "-I", str(SERVER)],
+        [sys.executable, "-I", str(SERVER)],
         capture_output=True,
         text=True,
         check=False,

@@ -18,7 +18,7 @@ from ops.database.server import Server
 from ops.hosts import account, home, runner, tools, wheels
 from ops.kernel import guard
 from ops.kernel.errors import ConnectionFailed, EffectRefused
-from tests.support.local import Project, at, eventually, project
+from tests.support.local import Project, eventually, project
 
 INSTALL = (
     "import sys\nfrom pathlib import Path\nfrom ops.hosts import tools\n"
@@ -100,12 +100,11 @@ def test_npm_installs_a_package(shop: Project) -> None:
 
 
 def test_server_runs_from_the_wheel(shop: Project) -> None:
-    with project() as other:
-        server = Server(other.context, shop.home, at(shop.folder).daemon(), account.lookup())
-        server.ensure()
-        server.ensure_database("shop_local")
-        with sql.connect(server.url("shop_local"), read_only=True) as connection:
-            assert str(connection.execute("show server_version").fetchone()).startswith("('18.")
+    server = Server(shop.context, shop.home, shop.daemon(), account.lookup())
+    server.ensure()
+    server.ensure_database("shop_local")
+    with sql.connect(server.url("shop_local"), read_only=True) as connection:
+        assert str(connection.execute("show server_version").fetchone()).startswith("('18.")
 
 
 def test_killed_installation_is_repaired(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,22 +144,17 @@ PIECES = st.lists(
 )
 
 
-@given(PIECES, st.data())
-@example([b"abcabcabc"], None)
-def test_pieces_show_what_the_whole_shows(pieces: list[bytes], data: st.DataObject | None) -> None:
+@given(PIECES)
+@example([b"abcabcabc"])
+def test_pieces_show_what_the_whole_shows(pieces: list[bytes]) -> None:
     redactor = _redactor("abcabc", "cabcabca", "xyzxyz")
     stream = redactor.stream()
-    longest = len(redactor.forms[0])
-    shown = b""
-    for piece in pieces:
-        shown += stream.feed(piece)
+    shown = b"".join(map(stream.feed, pieces))
 
     whole = b"".join(pieces)
 
     assert shown + stream.flush() == redactor.data(whole)
-    for form in redactor.forms:
-        assert form not in shown
-    assert longest >= 8
+    assert not [form for form in redactor.forms if form in shown]
 
 
 @given(st.text(min_size=6), st.text(), st.text())
@@ -222,7 +217,8 @@ def test_a_url_is_shown_without_password_and_query(url: str, shown: str) -> None
     assert redact.mask_url(url) == shown
 
 
-def test_the_process_has_one_redactor() -> None:
+def test_the_process_has_one_redactor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact.CENTRAL, "_forms", ())
     redact.CENTRAL.add("central-secret")
 
     assert redact.text("a central-secret") == "a ***"

@@ -69,7 +69,12 @@ class _Unix(socketserver.ThreadingUnixStreamServer):
 @contextmanager
 def serving(reply: Callable[[], Reply], path: Path | None = None) -> Iterator[str]:
     """Serve on a Unix socket, or on a free port; give the address as `unix@/path` or `127.0.0.1:port`."""
-    server = _Unix(str(path), _handler(reply)) if path else _Tcp(("127.0.0.1", 0), _handler(reply))
+    server: _Unix | _Tcp
+    if path:
+        server, address = _Unix(str(path), _handler(reply)), f"unix@{path}"
+    else:
+        server = _Tcp(("127.0.0.1", 0), _handler(reply))
+        address = "127.0.0.1:{1}".format(*server.socket.getsockname())
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -2,8 +2,8 @@
 
 A process of its own, so that a busy test does not slow it: 200 requests a second on new connections, 200 on kept
 ones, and POSTs, in flight all the time, half on new and half on kept connections. Sockets by hand: nothing retries
-behind our back. A kept connection that the server has closed before a request is sent is opened again, as a browser does; one that ends
-after it was sent is a failure.
+behind our back. A kept connection that the server has closed before a request is sent is opened again, as a browser
+does; one that ends after it was sent is a failure.
 
     with Load("127.0.0.1", 8080, "/", "/orders?seconds=2") as load:
         ...

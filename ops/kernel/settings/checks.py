@@ -72,8 +72,9 @@ def _placeholders(path: KeyPath, given: Mapping[str, object]) -> Iterator[Findin
                 hint = did_you_mean(word, PLACEHOLDERS)
                 known = "known are {socket}, {port}"
                 yield (*path, key), f"has an unknown placeholder {{{word[:60]}}}: {known}{hint}"
-    if "{port}" in str(given.get("development", "")) and "port" not in given:
-        yield (*path, "development"), "uses {port}, but the service has no port"
+    key = "development" if "development" in given else "command"
+    if "{port}" in str(given.get(key, "")) and "port" not in given:
+        yield (*path, key), "uses {port}, but the service has no port for development"
 
 
 def _ports(parsed: Parsed) -> Iterator[Finding]:

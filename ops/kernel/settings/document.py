@@ -135,6 +135,15 @@ def read(file: Path) -> Parsed:
     """
     with files.translated(f"cannot read {shown(file)}"):
         data = file.read_bytes()
+    return parse(file, data)
+
+
+def parse(file: Path, data: bytes) -> Parsed:
+    """Parse the content of a file and validate its sections.
+
+    Raises:
+        WrongSettings: It is not TOML.
+    """
     try:
         # Editors on Windows write a byte order mark, which TOML does not know.
         text = data.decode("utf-8-sig")

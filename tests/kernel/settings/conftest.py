@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.kernel import settings
+from ops.kernel import redact, settings
 from ops.kernel.settings.faults import WrongSettings
 from ops.kernel.settings.models import Settings
 
@@ -13,6 +13,12 @@ SMALLEST = '[app]\nname = "shop"\n[environments.development]\ntarget = "local"\n
 
 Load = Callable[..., Settings]
 Faults = Callable[..., list[str]]
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no secret of a test in the redactor of the process."""
+    monkeypatch.setattr(redact.CENTRAL, "_forms", ())
 
 
 @pytest.fixture

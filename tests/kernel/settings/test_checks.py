@@ -20,7 +20,7 @@ LONG = "n" * 20
     [
         f'{WEB}[services.b]\ncommand = "x {{socket}}"\nroute = ["/b"]\n',
         '[services.a]\ncommand = "x \'{{\\"json\\": 1}}\'"\n',
-        f'[services.{LONG}]\ncommand = "x {{port}}"\nroute = ["/"]\n',
+        f'[services.{LONG}]\ncommand = "x {{port}}"\nport = 9\n',
         '[services.a]\nstatic = "not/built/yet"\n',
         '[services.a]\ncommand = "sh -c \\"a && b\\""\n',
         '[environments.a]\ntarget = "local"\n[environments.b]\ntarget = "local"\n',

@@ -1,0 +1,232 @@
+"""`inv setup --env development`: everything that `inv start` needs, from the working tree; a second run changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ops.database import migrations
+from ops.deploy import build, gate, hostsetup
+from ops.hosts import home, runner, tools
+from ops.kernel import files
+from ops.kernel.context import Context
+from ops.kernel.deadline import minutes
+from ops.kernel.errors import ConfigurationError, DependencyError
+from ops.kernel.lock import FileLock, Lock
+from ops.kernel.plan import Plan, Step
+from ops.kernel.report import Report
+from ops.kernel.steps import Done, step
+from ops.setup import envfile, variables, workspace
+
+PENDING = "migrations are pending"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What the migrations did; there is no release before that could stop working.
+
+    Args:
+        applied: Ids, in order.
+        compatible: Always.
+    """
+
+    applied: list[str]
+    compatible: bool = True
+
+
+def lock(context: Context) -> Lock:
+    """Return the lock of the development environment."""
+    return FileLock(home.of(context.settings).environment(context.settings.name) / "lock")
+
+
+def plan(context: Context) -> Plan:
+    """Plan what the development environment lacks.
+
+    Raises:
+        ConfigurationError: Another environment was chosen.
+    """
+    settings = context.settings
+    if settings.name != workspace.DEVELOPMENT:
+        raise ConfigurationError(
+            f"setup prepares the environment {workspace.DEVELOPMENT} only, not {settings.name}",
+            why="a deploy brings everything that it needs",
+            hint=f"inv setup --env {workspace.DEVELOPMENT}, or inv deploy --env {settings.name}",
+        )
+    steps = [*_host(context), *_dependencies(context), *envfile.steps(context), *_migrations(context)]
+    target = f"the working tree {settings.app_folder}"
+    if not steps:
+        return Plan("setup", settings.name, target, (), nothing=f"{settings.name} is set up; start it with: inv start")
+    return Plan("setup", settings.name, target, tuple(steps), {"steps": [each.id for each in steps]}, _summary(context))
+
+
+def announce(report: Report, context: Context) -> Report:
+    """Add to the report of a finished run what to do next."""
+    if report.exit_code or "run" not in report.data:
+        return report
+    settings = context.settings
+    hints = ["inv start"]
+    file = workspace.env_file(settings)
+    if file.is_file() and not _is_ignored(context, file):
+        hints.append(f"keep it out of git: echo {file.name} >> {file.parent / '.gitignore'}")
+    for folder in workspace.unlocked_node_folders(settings):
+        hints.append(f"install the packages of {folder} yourself: it has no package-lock.json")
+    return replace(report, hints=[*report.hints, *hints])
+
+
+def unfinished(context: Context) -> str:
+    """Return what is missing before anything can be started, empty when nothing is."""
+    settings = context.settings
+    if not workspace.python_ready(settings):
+        return "the Python environment of the lock file is missing"
+    for folder in workspace.node_folders(settings):
+        if not workspace.node_ready(folder):
+            return f"{folder}/node_modules is not what package-lock.json says"
+    if variables.is_embedded(context):
+        try:
+            variables.database_url(context)
+        except ConfigurationError:
+            return "the database does not exist"
+    return ""
+
+
+def _host(context: Context) -> list[Step]:
+    settings = context.settings
+    embedded = variables.is_embedded(context)
+    names = [*(["postgres"] if embedded else []), *(["node"] if workspace.needs_node(settings) else [])]
+    missing = tools.missing(home.of(settings), names)
+    install = [hostsetup.install_tools.step(names=missing)] if missing else []
+    server = []
+    if embedded and not gate.server_of(context).has_database(gate.database_name(context)):
+        server = [gate.server.step(id="database", name=gate.database_name(context))]
+    needed = install or server or not workspace.python_ready(settings)
+    return [*([hostsetup.daemon.step()] if needed else []), *install, *server]
+
+
+def _dependencies(context: Context) -> list[Step]:
+    settings = context.settings
+    steps = []
+    folder = workspace.python_folder(settings)
+    if settings.python is not None and folder is not None and not workspace.python_ready(settings):
+        requirements = str(settings.python.requirements)
+        steps.append(python.step(group="dependencies", requirements=requirements, environment=folder.name))
+    for each in workspace.node_folders(settings):
+        if not workspace.node_ready(each):
+            relative = str(each.relative_to(settings.app_folder))
+            steps.append(
+                node.step(relative, group="dependencies", directory=relative, lock=workspace.lock_digest(each))
+            )
+    return steps
+
+
+def _migrations(context: Context) -> list[Step]:
+    settings = context.settings
+    if settings.migrations is None or settings.database is None:
+        return []
+    if not workspace.python_ready(settings) or not _reachable(context):
+        return [migrate.step(when=PENDING)]
+    return [migrate.step()] if _pending(context) else []
+
+
+def _reachable(context: Context) -> bool:
+    embedded = variables.is_embedded(context)
+    return not embedded or gate.server_of(context).has_database(gate.database_name(context))
+
+
+def _python_ready(context: Context, requirements: str, environment: str) -> Done | None:
+    return Done(f"reused {environment}") if workspace.python_ready(context.settings) else None
+
+
+@step(title="Install Python dependencies of {requirements}", limit=minutes(10), check=_python_ready, interruptible=True)
+def python(context: Context, requirements: str, environment: str) -> None:
+    """Make the virtual environment of the lock file; a release with the same lock file uses it too."""
+    settings = context.settings
+    folder = workspace.python_folder(settings)
+    assert folder is not None
+    build.make_environment(context, folder, settings.app_folder / requirements)
+
+
+def _node_ready(context: Context, directory: str, lock: str) -> Done | None:
+    return Done("same lock file") if workspace.node_ready(context.settings.app_folder / directory) else None
+
+
+@step(title="Install Node dependencies of {directory}", limit=minutes(10), check=_node_ready, interruptible=True)
+def node(context: Context, directory: str, lock: str) -> None:
+    """Fill node_modules from package-lock.json; the stamp is written last.
+
+    Raises:
+        DependencyError: npm is missing.
+    """
+    settings = context.settings
+    folder = settings.app_folder / directory
+    npm = tools.find(home.of(settings), "npm")
+    if npm is None:
+        raise DependencyError("npm is missing", hint="inv setup.check")
+    environment = {**runner.network_environment(), "PATH": workspace.search_path(settings)}
+    digest = workspace.lock_digest(folder)
+    runner.run(context, [str(npm), "ci", "--no-audit", "--no-fund"], cwd=folder, environment=environment)
+    files.make_folder(folder / "node_modules", mode=0o755)
+    files.write(folder / "node_modules" / workspace.STAMP, digest, mode=0o644)
+
+
+def _source(context: Context) -> migrations.Source:
+    settings = context.settings
+    assert settings.migrations is not None and settings.database is not None
+    folder = workspace.python_folder(settings)
+    return migrations.Source(
+        kind=settings.migrations.kind,
+        path=settings.app_folder / settings.migrations.path,
+        python=folder / "bin" / "python" if folder else Path(sys.executable),
+        environment={
+            **workspace.base_variables(settings),
+            **settings.environment.environment,
+            **variables.of_application(context, None),
+        },
+        variable=settings.database.variable,
+        account=None,  # the working tree belongs to who runs this
+    )
+
+
+def _pending(context: Context) -> list[migrations.Migration]:
+    url = variables.database_url(context)
+    assert url is not None
+    return migrations.pending(context, _source(context), url)
+
+
+def _migrated(context: Context) -> Done | None:
+    return None if _pending(context) else Done("no migration is pending", Applied([]))
+
+
+@step(title="Apply migrations", limit=minutes(5), check=_migrated, irreversible=True)
+def migrate(context: Context) -> Applied:
+    """Bring the development database to the working tree's schema.
+
+    Raises:
+        StepFailed: A migration failed.
+    """
+    url = variables.database_url(context)
+    assert url is not None
+    waiting = _pending(context)
+    for each in waiting:
+        context.note(f"{each.id} {each.title}")
+    migrations.apply(context, _source(context), url)
+    return Applied([each.id for each in waiting])
+
+
+def _is_ignored(context: Context, file: Path) -> bool:
+    """Ask git; without git or a repository there is nothing to keep it out of."""
+    argv = ["git", "-C", str(file.parent), "check-ignore", "--quiet", file.name]
+    try:
+        return runner.run(context, argv, reads=True, check=False).code != 1
+    except DependencyError:
+        return True
+
+
+def _summary(context: Context) -> dict[str, str]:
+    settings = context.settings
+    facts = {}
+    if settings.database is not None:
+        embedded = variables.is_embedded(context)
+        external = "an external one, from ops.toml, DATABASE_URL or .env.local"
+        facts["database"] = f"{gate.database_name(context)} (embedded PostgreSQL)" if embedded else external
+    return facts
