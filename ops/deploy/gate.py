@@ -39,8 +39,7 @@ def server_of(context: Context) -> Server:
 
 def is_external(context: Context) -> bool:
     """Say whether the environment's database is somebody else's server."""
-    settings = context.settings
-    return bool(settings.environment.database_url) or settings.options.database_url is not None
+    return bool(context.settings.environment.database_url)
 
 
 def database_name(context: Context) -> str:
@@ -57,7 +56,7 @@ def database_url(context: Context) -> SecretStr | None:
         return None
     if settings.environment.database_url:
         return context.secrets.resolve(settings.environment.database_url)
-    return settings.options.database_url or server_of(context).url(database_name(context))
+    return server_of(context).url(database_name(context))
 
 
 def _is_up(context: Context, name: str) -> Done | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ops.deploy import places, releases
@@ -17,19 +16,6 @@ from ops.kernel.steps import Done, step
 
 RELOAD = 10.0
 """Seconds until a reloaded proxy answers on its socket."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """How the proxy was before a step.
-
-    Args:
-        release: Release whose services it routed, empty when there was no proxy.
-        slot: Slot that served, empty for none.
-    """
-
-    release: str
-    slot: str
 
 
 def of(settings: Settings) -> haproxy.Proxy:
@@ -74,57 +60,41 @@ def up_to_date(settings: Settings, release: releases.Release) -> bool:
     return driver.running() and driver.structure() == haproxy.structure_digest(routing(settings, release, ""))
 
 
-def _is_ready(context: Context, release: str, before: str) -> Done | None:
-    known = releases.load(context.settings, release)
-    return Done("routes are the same") if up_to_date(context.settings, known) else None
+def _is_up(context: Context, release: str, before: str) -> Done | None:
+    return Done("runs already") if of(context.settings).running() else None
 
 
-def _restore(context: Context, result: object, release: str, before: str) -> None:
-    if before:
-        _apply(context, releases.load(context.settings, before), serving(context.settings))
-        return
-    places.daemon_of(context).remove(_group(context.settings))
-    files.remove(_file(context.settings))
+def _take_down(context: Context, result: object, release: str, before: str) -> None:
+    if not before:
+        places.daemon_of(context).remove(_group(context.settings))
+        files.remove(_file(context.settings))
 
 
-@step(title="Bring the proxy up with its routes", limit=minutes(1), check=_is_ready, undo=_restore)
+@step(title="Start the proxy", limit=minutes(1), check=_is_up, undo=_take_down)
 def ensure(context: Context, release: str, before: str) -> None:
-    """Bring HAProxy up with the release's routes; a running one is reloaded without losing a request.
+    """Bring HAProxy up with the routes of what serves now; those of the new release come with the switch.
 
     Args:
         context: Surroundings.
-        release: Its routes.
-        before: Release that serves now, for the way back; empty for none.
+        release: The new release, whose routes it starts with when nothing serves yet.
+        before: The release that serves now, empty for none.
     """
-    active = serving(context.settings)
-    _apply(context, releases.load(context.settings, release), "" if active == "mixed" else active)
-
-
-def _apply(context: Context, release: releases.Release, active: str) -> None:
     settings = context.settings
-    binary = tools.find(home.of(settings), "haproxy")
-    if binary is None:
-        raise DependencyError("haproxy is missing", hint="apt-get install haproxy")
-    routes = routing(settings, release, active)
-    text = haproxy.render(routes)
-    with files.scratch() as folder:
-        files.write(folder / "haproxy.cfg", text)
-        command = haproxy.check_command(binary, folder / "haproxy.cfg")
-        haproxy.check_config(runner.run(context, command, reads=True, check=False))
-    _write(settings, text)
-    if of(settings).running():
-        of(settings).reload(haproxy.structure_digest(routes), context.within(RELOAD).deadline)
-        return
-    daemon = places.daemon_of(context)
-    argv = haproxy.command(binary, _file(settings), _admin_socket(settings))
+    active = serving(settings)
+    routes = routing(settings, releases.load(settings, before or release), active)
+    _check(context, routes)
+    _write(settings, haproxy.render(routes))
+    argv = haproxy.command(_binary(settings), _file(settings), _admin_socket(settings))
     # SIGUSR1 ends HAProxy after its requests (management guide, chapter 4).
     program = Program(_group(settings), argv, _file(settings).parent, {}, stop_signal="USR1", stop_seconds=30)
-    daemon.add(_group(settings), [program])
+    places.daemon_of(context).add(_group(settings), [program])
     of(settings).wait_answering(context.within(RELOAD).deadline)
 
 
 def _routes_to(context: Context, slot: str, release: str, before: str, previous: str) -> Done | None:
-    return Done(f"routes to {slot} already") if serving(context.settings) == slot else None
+    settings = context.settings
+    done = serving(settings) == slot and up_to_date(settings, releases.load(settings, release))
+    return Done(f"routes to {slot} already") if done else None
 
 
 def _switch_back(context: Context, result: object, slot: str, release: str, before: str, previous: str) -> None:
@@ -135,7 +105,6 @@ def _switch_back(context: Context, result: object, slot: str, release: str, befo
         _route(context, releases.load(settings, previous), before, slot)
     else:
         _write(settings, haproxy.render(routing(settings, releases.load(settings, release), "")))
-    of(settings).drain(slot)
     of(settings).maintenance(slot)
 
 
@@ -157,12 +126,34 @@ def switch(context: Context, slot: str, release: str, before: str, previous: str
 
 
 def _route(context: Context, release: releases.Release, slot: str, away: str) -> None:
+    """Route to `slot`; other services or routes need a reload, which brings slot and routes at the same moment."""
     settings = context.settings
     driver = of(settings)
-    _write(settings, haproxy.render(routing(settings, release, slot)))
+    routes = routing(settings, release, slot)
+    if driver.structure() != haproxy.structure_digest(routes):
+        _check(context, routes)
+        _write(settings, haproxy.render(routes))
+        driver.reload(haproxy.structure_digest(routes), context.within(RELOAD).deadline)
+        driver.wait_up(slot, context.deadline)
+        return
+    _write(settings, haproxy.render(routes))
     driver.ready(slot)
     driver.wait_up(slot, context.deadline)
     driver.drain(away)
+
+
+def _check(context: Context, routes: haproxy.Routing) -> None:
+    with files.scratch() as folder:
+        files.write(folder / "haproxy.cfg", haproxy.render(routes))
+        command = haproxy.check_command(_binary(context.settings), folder / "haproxy.cfg")
+        haproxy.check_config(runner.run(context, command, reads=True, check=False))
+
+
+def _binary(settings: Settings) -> Path:
+    binary = tools.find(home.of(settings), "haproxy")
+    if binary is None:
+        raise DependencyError("haproxy is missing", hint="apt-get install haproxy")
+    return binary
 
 
 def drain(context: Context, slot: str, seconds: float) -> None:
@@ -171,7 +162,9 @@ def drain(context: Context, slot: str, seconds: float) -> None:
     if not driver.running():
         return
     driver.drain(slot)
-    if not driver.wait_idle(slot, context.within(seconds).deadline):
+    # A worker from before a reload stays until its idle clients have asked once more.
+    patience = max(seconds, haproxy.KEEP_ALIVE_SECONDS + 2)
+    if not driver.wait_idle(slot, context.within(patience).deadline):
         context.note(f"requests of slot {slot} did not end within {seconds:g} s")
         driver.close_sessions(slot)
     driver.maintenance(slot)

@@ -155,9 +155,9 @@ def _sockets(digest: str, path: Path) -> Path:
     # folder: shared and network file systems may not hold sockets.
     name = f"invops-{os.geteuid()}/{digest}"
     temporary = Path(tempfile.gettempdir())
-    return (
-        temporary if len(str(temporary / name)) < _SHORT else Path("/tmp")
-    ) / name  # nosec B108: owner checked
+    if len(str(temporary / name)) < _SHORT:
+        return temporary / name
+    return Path("/tmp") / name  # nosec B108
 
 
 def _refuse_foreign(folder: Path, expected: int) -> None:

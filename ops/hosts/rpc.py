@@ -1,9 +1,12 @@
-"""Speaks with the supervisor daemon through its Unix socket: what reads, and what changes."""
+"""Speaks with the supervisor daemon: what reads, and what changes.
+
+Its XML comes from our own daemon through a socket that only its owner may open.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import xmlrpc.client  # nosec B411: answers come from our own daemon's 0700 socket
+import xmlrpc.client  # nosec B411
 from pathlib import Path
 from typing import Any
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shlex
 import signal
-import subprocess  # nosec B404: this is the adapter for commands
+import subprocess  # nosec B404
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -135,7 +135,7 @@ def foreground(
     """
     guard.effect(f"run {shlex.join(argv)}")
     with _translated(argv, cwd):
-        process = subprocess.Popen(  # nosec B603: a list, no shell
+        process = subprocess.Popen(  # nosec B603
             argv, cwd=cwd, env={**environ.variables(), **(environment or {})}
         )
     while True:
@@ -203,7 +203,7 @@ def _start(
     stdout: int | IO[bytes],
 ) -> subprocess.Popen[bytes]:
     with _translated(argv, cwd):
-        return subprocess.Popen(  # nosec B603: a list, no shell
+        return subprocess.Popen(  # nosec B603
             argv,
             cwd=cwd,
             env=env,

@@ -130,9 +130,9 @@ def folders(home: Home, kit: Kit) -> Iterator[Path]:
     user = account.lookup()
     for folder in dict.fromkeys(_candidates(home, kit)):
         programs = [folder / name for name in kit.programs]
-        if all(access.may_run(path, user.owner if user else None) for path in programs):
-            if _number(version(programs[0])) >= kit.oldest:
-                yield folder
+        runs = all(access.may_run(path, user.owner if user else None) for path in programs)
+        if runs and _number(version(programs[0])) >= kit.oldest:
+            yield folder
 
 
 def version(program: Path) -> str:
@@ -152,7 +152,7 @@ def _version(program: Path, _: int) -> str:
     user = account.lookup()
     running = user if user and user.exists else None
     answer = runner.probe([str(program), option], account=running, environment={"PATH": path})
-    found = re.search(r"\d+(\.\d+)*", answer)
+    found = re.search(r"\d+(\.\d+)+", answer)
     return found.group() if found else ""
 
 

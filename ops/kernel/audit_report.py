@@ -9,30 +9,28 @@ from ops.kernel import exits, records
 from ops.kernel.audit import Audit, Head, Verdict
 from ops.kernel.errors import ConfigurationError
 from ops.kernel.report import Report, Table
+from ops.kernel.run_report import page
 from ops.kernel.store import State
 
 
-def recent(state: State | None, limit: int, before: int) -> Report:
+def recent(state: State | None, limit: str, before: str) -> Report:
     """Return the newest records.
 
     Args:
         state: None when nothing was ever recorded.
         limit: How many, 1 to 1000.
-        before: Only older than this number, 0 for the newest.
+        before: Only older than this number, empty for the newest.
     """
-    if not 1 <= limit <= 1000:
-        raise ConfigurationError(f"--limit {limit} is not between 1 and 1000", hint="--limit 20")
-    if not 0 <= before < 2**63:
-        raise ConfigurationError(
-            f"--before {before} is not the number of a record", hint="--before 100"
-        )
-    found = Audit(state).rows(limit, before or None) if state else []
+    count = page(limit)
+    if before and not (before.isascii() and before.isdigit() and len(before) < 19):
+        raise ConfigurationError(f"--before {before!r} is not a number", hint="--before 100")
+    found = Audit(state).rows(count, int(before) if before else None) if state else []
     columns = ("number", "time (UTC)", "actor", "action", "target", "result")
     rows = [
         (str(row.sequence), row.at[:19], row.actor, row.action, row.target, row.result)
         for row in found
     ]
-    more = len(found) == limit and found[-1].sequence > 1
+    more = len(found) == count and found[-1].sequence > 1
     return Report(
         "" if found else "nothing is recorded",
         tables=(Table(columns, rows),) if found else (),

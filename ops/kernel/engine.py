@@ -79,9 +79,14 @@ def undo(run: Run) -> list[str]:
 
     Returns:
         Ids of the steps whose undo failed; the others were undone all the same.
+
+    Raises:
+        TakenOver: Somebody else works on the target now.
     """
     failed: list[str] = []
     for group in reversed(list(run.plan.groups())):
+        if run.held is not None:
+            run.held.check()
         touched = [step for step in group if run.states.get(step.id) in TOUCHED]
         _together(touched, lambda step: _take_back(run, step, failed))
     return failed

@@ -10,6 +10,7 @@ OpsError (1)
 │   ├── TimeLimitReached     its time limit was used up
 │   └── Unsettled            an irreversible step stopped halfway: the evidence stays
 ├── Busy (1)                 somebody else holds the lock
+│   └── TakenOver            another process took the lock or the run away from this one
 └── Interrupted (130, 143)   a signal stopped the run
 
 Each says what failed, why, and what to run next. It imports nothing of `ops` but the exit codes.
@@ -83,6 +84,10 @@ class Unsettled(StepFailed):
 
 class Busy(OpsError):
     """Another run holds the environment's lock."""
+
+
+class TakenOver(Busy):
+    """Another process took the lock or the run away: from now on nothing of the target is ours to touch."""
 
 
 class Interrupted(OpsError):

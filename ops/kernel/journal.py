@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ops.kernel import guard, owner, records
-from ops.kernel.errors import Busy, ConfigurationError, OpsError
+from ops.kernel.errors import ConfigurationError, OpsError, TakenOver
 from ops.kernel.owner import Owner
 from ops.kernel.records import STALE_SECONDS, NewRun, NewStep, Run, RunState, StepRecord, StepState
 from ops.kernel.store import State, journal_sql
@@ -198,7 +198,9 @@ class Journal:
         run = self.get(run_id)
         if run.owner != (self._owners.get(run_id) or owner.current()):
             who = f"process {run.pid} on {run.host}"
-            return Busy(f"run {run_id} was taken over by {who}", hint=f"inv runs.show {run_id}")
+            return TakenOver(
+                f"run {run_id} was taken over by {who}", hint=f"inv runs.show {run_id}"
+            )
         if run.state != "running":
             return OpsError(f"run {run_id} is {run.state} already", hint=f"inv runs.show {run_id}")
         step = next((each for each in self.steps(run_id) if each.step_id == step_id), None)

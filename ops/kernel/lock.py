@@ -18,10 +18,12 @@ from typing import Protocol
 
 from ops.kernel import actor, files, guard, processes
 from ops.kernel.deadline import Deadline
-from ops.kernel.errors import Busy, StepFailed
+from ops.kernel.errors import Busy, ConfigurationError, TakenOver
 
-POLL = 0.2
+POLL = 0.1
 """Seconds between two tries while waiting."""
+LOOK = 0.3
+"""Seconds that are waited in any case: whoever looks at a lock holds it for a moment."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Held(Protocol):
     """A lock in our hands."""
 
     def check(self) -> None:
-        """Raise StepFailed when somebody took the lock away."""
+        """Raise TakenOver when somebody took the lock away."""
 
 
 class Lock(Protocol):
@@ -96,7 +98,7 @@ class FileLock:
         """
         guard.effect(f"lock {self.path}")
         files.make_folder(self.path.parent, mode=0o755)
-        handle = self._acquire(Deadline(wait))
+        handle = self._acquire(Deadline(max(wait, LOOK)))
         try:
             yield self._record(handle, task, owner)
         finally:
@@ -105,8 +107,9 @@ class FileLock:
     def holder(self) -> Holder | None:
         """Return who holds it, None when nobody does."""
         try:
-            handle = os.open(self.path, os.O_RDONLY)
-        except OSError:
+            with files.translated(f"cannot look at {self.path}"):
+                handle = os.open(self.path, os.O_RDONLY)
+        except ConfigurationError:  # there is no such file, so nobody ever held it
             return None
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -120,12 +123,13 @@ class FileLock:
         """Take the lock away: the holder's next step fails, the next run gets a file of its own."""
         last = self._read()
         fresh = asdict(last) | {"pid": 0, "owner": "", "fencing": last.fencing + 1} if last else {}
-        files.remove(self.path)
+        # Another file takes its place, so the lock of the system on the old one is worth nothing.
         files.write(self.path, json.dumps(fresh))
 
     def _acquire(self, deadline: Deadline) -> int:
         while True:
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with files.translated(f"cannot open {self.path}"):
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(handle).st_ino == self.path.stat().st_ino:
@@ -170,11 +174,10 @@ class _FileHeld:
     fencing: int
 
     def check(self) -> None:
-        """Raise StepFailed when the lock's number is not ours any more."""
+        """Raise TakenOver when the lock's number is not ours any more."""
         now = self.lock._read()
         if now is None or now.fencing != self.fencing:
-            raise StepFailed(
+            raise TakenOver(
                 f"the lock of {self.lock.path.parent.name} was taken away from this run",
                 hint="look at what the other run did: inv runs.list",
             )
-

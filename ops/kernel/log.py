@@ -5,6 +5,7 @@ Source of the form and of the default levels: seed 002, "Logging Architecture". 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -57,11 +58,13 @@ class RunLog:
 
     def __init__(self, path: Path, task: str, level: str) -> None:
         files.make_folder(path.parent)
+        with files.translated(f"cannot write {path}"):
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.path = path
         self._task = task
         self._level = LEVELS[level]
         self._lock = threading.Lock()
-        self._stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
+        self._stream = os.fdopen(handle, "ab", buffering=0)
 
     def offset(self) -> int:
         """Return the file's length in bytes: where the next step's output begins."""
@@ -82,7 +85,8 @@ class RunLog:
         self._stream.close()
 
     def _append(self, text: str) -> None:
-        with self._lock:
+        # A full disk must not stop a run, least of all its undo: the journal says the same.
+        with self._lock, contextlib.suppress(OSError):
             self._stream.write(text.encode())
 
 

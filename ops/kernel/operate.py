@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ops
-from ops.kernel import engine, exits, journal, policy, recovery, session, steps, terminal
+from ops.kernel import exits, journal, policy, recovery, session, steps, terminal
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError, StepFailed
 from ops.kernel.invocation import Invocation
@@ -16,8 +16,6 @@ from ops.kernel.report import Report
 from ops.kernel.store import State, open_state
 
 LockOf = Callable[[Context], Lock]
-WAIT = 900.0
-"""Seconds that `--wait` waits for a living holder."""
 
 
 def operate(
@@ -59,8 +57,7 @@ def operate(
     policy.confirm(plan, call.settings, call.options)
     if lock_of is None:
         return _run(call, plan, None)
-    wait = WAIT if call.options.wait else 0.0
-    with lock_of(context).hold(call.name, context.actor, wait) as held:
+    with session.hold(call, lock_of(context)) as held:
         return _run(call, _unchanged(plan, make(context, **arguments)), held)
 
 
@@ -80,7 +77,7 @@ def _run(call: Invocation, plan: Plan, held: Held | None) -> Report:
         recovery.supersede(call, state)
         run_id = _begin(call, state, plan)
         with session.session(call, state, plan, run_id, held) as opened:
-            return session.carry_out(opened, engine.execute)
+            return session.carry_out(opened)
 
 
 def _begin(call: Invocation, state: State, plan: Plan) -> str:

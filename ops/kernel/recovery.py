@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import ops
-from ops.kernel import engine, exits, policy, processes, session, terminal
-from ops.kernel.errors import ConfigurationError, StepFailed, Unsettled
+from ops.kernel import engine, exits, policy, processes, records, session, settings, terminal
+from ops.kernel.errors import Busy, ConfigurationError
 from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal, Run
 from ops.kernel.plan import SCHEMA, Plan
 from ops.kernel.report import Report
-from ops.kernel.store import State, open_state
+from ops.kernel.store import State
+
+if TYPE_CHECKING:
+    from ops.kernel.operate import LockOf
 
 
 def supersede(call: Invocation, state: State) -> None:
@@ -28,28 +33,35 @@ def end_left_overs(journal: Journal, run: Run) -> None:
             processes.end_group(step.process_group, step.process_started or 0.0)
 
 
-def resume(call: Invocation, run_id: str) -> Report:
+def resume(call: Invocation, run_id: str, lock_of: LockOf) -> Report:
     """Finish a run whose process is gone: steps that are done stay done.
 
+    Args:
+        call: The task's call; without `--env` it gets the run's environment.
+        run_id: Which run.
+        lock_of: Gives the lock of the environment.
+
     Raises:
-        ConfigurationError: Unknown, finished, alive, or of another version.
+        ConfigurationError: Unknown, finished, followed by another run, or of another version.
+        Busy: The lock is held, perhaps by this very run.
     """
-    return _continue(call, run_id, "resume")
+    return _continue(call, run_id, "resume", lock_of)
 
 
-def undo(call: Invocation, run_id: str) -> Report:
-    """Take back every step that a dead run started."""
-    return _continue(call, run_id, "undo")
+def undo(call: Invocation, run_id: str, lock_of: LockOf) -> Report:
+    """Take back every step that a dead run started; see `resume`."""
+    return _continue(call, run_id, "undo", lock_of)
 
 
-def _continue(call: Invocation, run_id: str, verb: str) -> Report:
-    state = open_state(call.settings, create=False)
+def _continue(call: Invocation, run_id: str, verb: Literal["resume", "undo"], lock_of: LockOf) -> Report:
+    state = call.state()
     if state is None:
-        raise ConfigurationError(f"there is no run {run_id}", hint="inv runs.list")
+        raise ConfigurationError(f"there is no run {records.plain(run_id)}", hint="inv runs.list")
     with state:
         journal = Journal(state)
         run = journal.get(run_id)
-        _check(call, journal, run, verb)
+        _choose_environment(call, run, verb)
+        _check(journal, run, verb)
         plan = Plan.from_json(run.plan)
         policy.permit(call.task.level, call.name, call.settings)
         if call.format != "json" and not call.options.quiet:
@@ -58,20 +70,24 @@ def _continue(call: Invocation, run_id: str, verb: str) -> Report:
             summary = f"dry run: would {verb} run {run.id}"
             return Report(summary, status="dry-run", data={"run": run.id}, exit_code=exits.DRY_RUN)
         policy.confirm(plan, call.settings, call.options)
-        if not journal.take(run.id):
-            raise StepFailed(f"run {run.id} is still alive", hint=f"inv runs.show {run.id}")
-        end_left_overs(journal, run)
-        with session.session(call, state, plan, run.id, None) as opened:
-            _restore(opened.run, journal)
-            return session.carry_out(opened, engine.execute if verb == "resume" else _undo_all)
+        with session.hold(call, lock_of(call.context())) as held:
+            if not journal.take(run.id):
+                raise Busy(f"run {run.id} is still alive", hint=f"inv runs.show {run.id}")
+            end_left_overs(journal, run)
+            with session.session(call, state, plan, run.id, held) as opened:
+                _restore(opened.run, journal)
+                return session.carry_out(opened) if verb == "resume" else session.take_back(opened)
 
 
-def _check(call: Invocation, journal: Journal, run: Run, verb: str) -> None:
-    if run.environment != call.settings.name:
-        raise ConfigurationError(
-            f"run {run.id} belongs to {run.environment}", hint=f"inv runs.{verb} {run.id} --env {run.environment}"
-        )
-    if run.state not in ("running", "interrupted", "undo_failed"):
+def _choose_environment(call: Invocation, run: Run, verb: str) -> None:
+    if call.options.env not in ("", run.environment):
+        raise ConfigurationError(f"run {run.id} belongs to {run.environment}", hint=f"inv runs.{verb} {run.id}")
+    if call.settings.name != run.environment:
+        call.settings = settings.load(run.environment)
+
+
+def _check(journal: Journal, run: Run, verb: str) -> None:
+    if run.dry_run or run.state not in records.TAKEABLE:
         raise ConfigurationError(f"run {run.id} is {run.state}, there is nothing to {verb}", hint="inv runs.list")
     newer = [each for each in journal.recent(1, run.environment) if each.id != run.id]
     if newer:
@@ -91,12 +107,3 @@ def _restore(run: engine.Run, journal: Journal) -> None:
             run.states[step.step_id] = step.state
         if step.result is not None:
             run.results[step.step_id] = step.result
-
-
-def _undo_all(run: engine.Run) -> None:
-    step = engine.stands_in_the_way(run)
-    if step is not None:
-        raise Unsettled(f"{step.title} cannot be undone", hint=f"inv runs.resume {run.id}")
-    failed = engine.undo(run)
-    if failed:
-        raise StepFailed(f"undo failed for {', '.join(failed)}", hint=f"inv runs.show {run.id}")

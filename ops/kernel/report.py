@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from ops.kernel import exits
 from ops.kernel.errors import OpsError
 from ops.kernel.settings import environ
+
+STYLES: Final = {"ok": "green", "missing": "red", "wrong": "red", "warning": "yellow"}
+"""Colours of cells that say a state."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,9 @@ def _render_error(report: Report, out: TextIO) -> None:
 
 
 def _render_text(report: Report, out: TextIO, quiet: bool) -> None:
-    for table in report.tables:
+    for number, table in enumerate(report.tables):
+        if number and not out.isatty():
+            print(file=out)
         print_table(table, out)
     if report.body:
         print(report.body, file=out)
@@ -125,7 +130,7 @@ def print_table(table: Table, out: TextIO) -> None:
     for column in table.columns:
         drawn.add_column(column, overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     width = None if terminal else 200
     console = Console(file=out, no_color=not colours(out), width=width, highlight=False, soft_wrap=False)
     if terminal:

@@ -18,7 +18,7 @@ LAST_LINES = 20
 _RESUMABLE = ("interrupted", "undo_failed")
 
 
-def recent(state: State | None, limit: int, environment: str, before: str) -> Report:
+def recent(state: State | None, limit: str, environment: str, before: str) -> Report:
     """Return the newest runs.
 
     Args:
@@ -27,15 +27,14 @@ def recent(state: State | None, limit: int, environment: str, before: str) -> Re
         environment: Only of this one, empty for all.
         before: Only older than this run, empty for the newest.
     """
-    if not 1 <= limit <= 1000:
-        raise ConfigurationError(f"--limit {limit} is not between 1 and 1000", hint="--limit 20")
-    found = Journal(state).recent(limit, environment or None, before or None) if state else []
+    count = page(limit)
+    found = Journal(state).recent(count, environment or None, before or None) if state else []
     columns = ("run", "started", "task", "environment", "state", "took", "by")
     rows = [
         (run.id, moment(run.started), run.task, run.environment, _state(run), _took(run), run.actor)
         for run in found
     ]
-    more = (f"inv runs.list --before {found[-1].id}",) if len(found) == limit else ()
+    more = (f"inv runs.list --before {found[-1].id}",) if len(found) == count else ()
     return Report(
         "" if found else "no runs are recorded",
         tables=(Table(columns, rows),) if found else (),
@@ -76,6 +75,17 @@ def show(state: State | None, run_id: str, logs: Path, *, output: bool) -> Repor
         hints=_hints(run),
         data={"run": data | {"log": str(log)}},
     )
+
+
+def page(limit: str) -> int:
+    """Read how many records a person wants to see.
+
+    Raises:
+        ConfigurationError: Not a number from 1 to 1000.
+    """
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 5 and 1 <= int(limit) <= 1000):
+        raise ConfigurationError(f"--limit {limit!r} is not from 1 to 1000", hint="--limit 20")
+    return int(limit)
 
 
 def moment(seconds: float) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ops.kernel import audit, engine, exits, log, redact, terminal
 from ops.kernel.context import Context
-from ops.kernel.errors import Interrupted, OpsError, Unsettled
+from ops.kernel.errors import Interrupted, OpsError, StepFailed, TakenOver, Unsettled
 from ops.kernel.events import Event, Observer
 from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal
-from ops.kernel.lock import Held
+from ops.kernel.lock import Held, Lock
 from ops.kernel.plan import Plan
 from ops.kernel.records import RunState
 from ops.kernel.report import Report
@@ -25,6 +26,9 @@ from ops.kernel.store import State
 
 HEARTBEAT = 5.0
 """Seconds between two heartbeats; a run is free to take after three are missing."""
+
+WAIT = 900.0
+"""Seconds that `--wait` waits for a living holder of the lock."""
 
 EXTRA_OBSERVERS: list[Observer] = []
 """Observers of every run besides log, screen and audit: plug-ins and the fault tests."""
@@ -41,28 +45,72 @@ class Session:
 
 
 @contextmanager
+def hold(call: Invocation, lock: Lock) -> Iterator[Held]:
+    """Hold the lock of the target, waiting for it if the call says so.
+
+    Raises:
+        Busy: Somebody else holds it.
+    """
+    wait = WAIT if call.options.wait else 0.0
+    holder = lock.holder() if wait else None
+    if holder is not None and not call.options.quiet:
+        who = f"{holder.owner} ({holder.task}, process {holder.pid})"
+        announce = log.console(sys.stderr, call.name, "INFO", call.format)
+        announce(Event("note", message=f"waiting up to {wait / 60:g} min for {who}"))
+    with lock.hold(call.name, call.context().actor, wait) as held:
+        yield held
+
+
+@contextmanager
 def session(call: Invocation, state: State, plan: Plan, run_id: str, held: Held | None) -> Iterator[Session]:
-    """Open log, observers, heartbeat and signals for a run that is in the journal already."""
+    """Open log, observers, heartbeat and signals for a run that is in the journal already.
+
+    Raises:
+        Interrupted: A second signal came; the journal says what is left to do.
+        TakenOver: Another process has the lock or the run now; nothing more was touched.
+    """
     settings = call.settings
     level = settings.options.log_level.upper() or log.KIND_LEVELS.get(call.task.kind, "INFO")
     run_log = log.RunLog(settings.ops_folder / "logs" / f"{run_id}.log", call.name, level)
-    shown = "DEBUG" if call.options.verbose else "ERROR" if call.options.quiet else level
-    plain = log.console(sys.stderr, call.name, shown, "json" if call.format == "json" else "text")
-    screen = plain if call.format == "json" or call.options.verbose or call.options.quiet else terminal.observer(sys.stderr, plain)
-    observers: list[Observer] = [run_log.observe, screen, *EXTRA_OBSERVERS]
-
-    def announce(event: Event) -> None:
-        for observe in observers:
-            observe(event)
-
+    announce = _announcer([run_log.observe, _screen(call, level), *EXTRA_OBSERVERS])
     context = dataclasses.replace(call.context(), run_id=run_id, output=run_log.output, announce=announce)
     journal = Journal(state)
     with Signals() as signals, _heartbeat(journal, run_id):
         run = engine.Run(run_id, plan, context, journal, held, signals, run_log.offset)
+        opened = Session(run, audit.Audit(state), run_log, time.monotonic())
         try:
-            yield Session(run, audit.Audit(state), run_log, time.monotonic())
+            yield opened
+        except Abandoned as abandoned:
+            run.announce("run.left", message=f"{plan.operation} {plan.environment}")
+            raise Interrupted(
+                f"left as it is by a second signal: run {run_id}",
+                signal_number=abandoned.signal_number,
+                hint=f"go on with `inv runs.resume {run_id}` or `inv runs.undo {run_id}`",
+            ) from abandoned
+        except TakenOver as error:
+            with contextlib.suppress(OpsError):  # of a run that is not ours the journal takes nothing more
+                _finish(opened, "stopped", exits.GENERAL, str(error))
+            raise
         finally:
             run_log.close()
+
+
+def _screen(call: Invocation, level: str) -> Observer:
+    options = call.options
+    shown = "DEBUG" if options.verbose else "ERROR" if options.quiet else level
+    plain = log.console(sys.stderr, call.name, shown, call.format)
+    lines_only = call.format == "json" or options.verbose or options.quiet
+    return plain if lines_only else terminal.observer(sys.stderr, plain)
+
+
+def _announcer(observers: list[Observer]) -> Observer:
+    def announce(event: Event) -> None:
+        for observe in observers:
+            # A terminal that was closed or a full disk must not stop a run, least of all its undo.
+            with contextlib.suppress(OSError):
+                observe(event)
+
+    return announce
 
 
 @contextmanager
@@ -71,7 +119,8 @@ def _heartbeat(journal: Journal, run_id: str) -> Iterator[None]:
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT):
-            journal.heartbeat(run_id)
+            with contextlib.suppress(OpsError):  # the next one may succeed; a step says what is wrong
+                journal.heartbeat(run_id)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -82,40 +131,60 @@ def _heartbeat(journal: Journal, run_id: str) -> Iterator[None]:
         thread.join()
 
 
-def carry_out(opened: Session, work: Callable[[engine.Run], None]) -> Report:
-    """Do the work of a run and bring it to an end: done, undone, stopped, or left to another process.
-
-    Args:
-        opened: The open run.
-        work: `engine.execute`, or another way through the steps.
+def carry_out(opened: Session) -> Report:
+    """Do every step that is not done yet and bring the run to an end: done, undone or stopped.
 
     Returns:
         The report of success.
 
     Raises:
         OpsError: The failure, after undo.
-        Interrupted: After a second signal, with what to run next.
     """
     run = opened.run
     _record(opened, "started")
     run.announce("run.started", message=f"{run.plan.operation} {run.plan.environment}")
     try:
-        work(run)
+        engine.execute(run)
+    except TakenOver:
+        raise
     except OpsError as error:
         raise _after_failure(opened, error) from error
-    except Abandoned as abandoned:
-        raise Interrupted(
-            f"left as it is by a second signal: run {run.id}",
-            signal_number=abandoned.signal_number,
-            hint=f"go on with `inv runs.resume {run.id}` or `inv runs.undo {run.id}`",
-        ) from abandoned
     _finish(opened, "done", exits.OK, "")
     run.announce("run.done", message=f"{run.plan.operation} {run.plan.environment}")
-    seconds = time.monotonic() - opened.began
+    return _success(opened, "done", {"results": run.results})
+
+
+def take_back(opened: Session) -> Report:
+    """Undo every step that was started, and end the run.
+
+    Raises:
+        OpsError: An irreversible step is in the way, or an undo failed.
+    """
+    run = opened.run
+    _record(opened, "undo started")
+    run.announce("run.started", message=f"undo {run.plan.operation} {run.plan.environment}")
+    step = engine.stands_in_the_way(run)
+    if step is not None:
+        _finish(opened, "interrupted", exits.GENERAL, f"{step.title} cannot be undone")
+        raise Unsettled(
+            f"nothing was undone: {step.title} cannot be undone", hint=f"inv runs.resume {run.id}, or a new run"
+        )
+    failed = engine.undo(run)
+    if failed:
+        _finish(opened, "undo_failed", exits.GENERAL, f"undo failed for {', '.join(failed)}")
+        raise StepFailed(f"undo failed for {', '.join(failed)}", hint=f"inv runs.show {run.id}")
+    _finish(opened, "undone", exits.OK, "")
+    run.announce("run.undone", message=f"{run.plan.operation} {run.plan.environment}")
+    return _success(opened, "undone", {})
+
+
+def _success(opened: Session, state: str, data: dict[str, object]) -> Report:
+    run, seconds = opened.run, time.monotonic() - opened.began
+    facts = {"run": run.id, "log": str(opened.log.path)}
     return Report(
-        summary=f"{run.plan.operation} {run.plan.environment}: done in {seconds:.1f} s",
-        facts={"run": run.id, "log": str(opened.log.path)},
-        data={"run": run.id, "seconds": round(seconds, 3), "results": run.results, "log": str(opened.log.path)},
+        summary=f"{run.plan.operation} {run.plan.environment}: {state} in {seconds:.1f} s",
+        facts=facts,
+        data={**facts, "seconds": round(seconds, 3), **data},
     )
 
 
@@ -123,23 +192,19 @@ def _after_failure(opened: Session, error: OpsError) -> OpsError:
     """Undo what was started, unless an irreversible step forbids it; return the error to show."""
     run = opened.run
     run.announce("run.failed", message=str(error))
-    in_the_way = None
-    if not isinstance(error, Unsettled):
-        try:
-            in_the_way = engine.stands_in_the_way(run)
-        except Exception as unknown:  # the database may be what failed: then nothing is undone
-            return _stopped(opened, error, f"its state is unknown ({unknown})")
-    if isinstance(error, Unsettled) or in_the_way is not None:
-        reason = f"{in_the_way.title} cannot be undone" if in_the_way else "a step stopped halfway"
-        return _stopped(opened, error, reason)
+    if isinstance(error, Unsettled):
+        return _stopped(opened, error, "a step stopped halfway")
     try:
-        failed = engine.undo(run)
-    except Abandoned as abandoned:
-        hint = f"go on with `inv runs.undo {run.id}`"
-        return Interrupted("undo left by a signal", signal_number=abandoned.signal_number, hint=hint)
+        in_the_way = engine.stands_in_the_way(run)
+    except Exception as unknown:  # the database may be what failed: then nothing is undone
+        return _stopped(opened, error, f"its state is unknown ({unknown})")
+    if in_the_way is not None:
+        return _stopped(opened, error, f"{in_the_way.title} cannot be undone")
+    failed = engine.undo(run)
     if failed:
         _finish(opened, "undo_failed", exits.GENERAL, str(error))
-        return OpsError(str(error), why=f"and undo failed for {', '.join(failed)}", hint=f"inv runs.show {run.id}")
+        hint = f"inv runs.show {run.id}, then inv runs.undo {run.id}"
+        return OpsError(str(error), why=f"and undo failed for {', '.join(failed)}", hint=hint)
     _finish(opened, "undone", error.exit_code, str(error))
     run.announce("run.undone", message=f"{run.plan.operation} {run.plan.environment}")
     error.hint = error.hint or f"inv runs.show {run.id}"

@@ -13,7 +13,7 @@ from ops.kernel.errors import Interrupted
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Abandoned(BaseException):
+class Abandoned(KeyboardInterrupt):
     """The second signal: stop at once and leave everything to `runs.resume` or `runs.undo`."""
 
     def __init__(self, signal_number: int) -> None:
@@ -62,8 +62,10 @@ class Signals:
             raise self._error()
 
     def interruptible(self, deadline: Deadline) -> None:
-        """Let the first signal end the work that asks this deadline."""
+        """Let the first signal end the work that asks this deadline, also one that has come already."""
         self._deadlines = [*self._deadlines, deadline]
+        if self._received:
+            deadline.interrupt(self._error())
 
     def settle(self) -> None:
         """No step runs now: nothing to interrupt."""

@@ -49,6 +49,8 @@ class Terminal:
                 self._refresh(f"{title}: {redact.CENTRAL.text(event.message)}")
             elif event.kind in MARKS:
                 self._end(event)
+            elif event.kind.startswith("run."):
+                self._stop()  # a run that is left in the middle must give the cursor back
 
     def _refresh(self, message: str) -> None:
         renderable = Spinner("dots", text=Text(f"{message} "))
@@ -58,18 +60,22 @@ class Terminal:
         else:
             self._live.update(renderable)
 
-    def _end(self, event: Event) -> None:
-        title, since = self._running.pop(event.step, (event.message, time.monotonic()))
-        if self._live is not None and not self._running:
+    def _stop(self) -> None:
+        if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _end(self, event: Event) -> None:
+        title, since = self._running.pop(event.step, (event.message, time.monotonic()))
+        if not self._running:
+            self._stop()
         mark, style = MARKS[event.kind]
         seconds = time.monotonic() - since
         took = f"  {seconds:.1f} s" if seconds >= 0.1 else ""
         detail = event.data.get("note") or event.data.get("error") or ""
-        text = Text(f"{mark} ", style=style) + Text(title, style="dim" if event.kind == "step.skipped" else "")
-        text += Text(f"  {redact.CENTRAL.text(str(detail))}" if detail and event.kind != "step.failed" else "", style="dim")
-        self._console.print(text + Text(took, style="dim"))
+        dim = "dim" if event.kind == "step.skipped" else ""
+        shown = f"  {redact.CENTRAL.text(str(detail))}" if detail and event.kind != "step.failed" else ""
+        self._console.print(Text.assemble((f"{mark} ", style), (title, dim), (shown, "dim"), (took, "dim")))
 
 
 def show_plan(plan: Plan, stream: TextIO) -> None:

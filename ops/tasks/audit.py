@@ -1,4 +1,7 @@
-"""audit.list, audit.verify, audit.export: arguments only."""
+"""audit.list, audit.verify, audit.export: arguments only.
+
+Numbers are taken as texts: Invoke answers a wrong one with a traceback.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from ops.kernel.task import READ, task
         "before": "Only records older than this number.",
     },
 )
-def list_records(call: Invocation, limit: int = 20, before: int = 0) -> Report:
+def list_records(call: Invocation, limit: str = "20", before: str = "") -> Report:
     """List who did what to which target, newest first."""
     from ops.kernel import audit_report
 

@@ -18,7 +18,7 @@ from ops.kernel.task import READ, task
         "before": "Only runs older than this one.",
     },
 )
-def list_runs(call: Invocation, limit: int = 20, before: str = "") -> Report:
+def list_runs(call: Invocation, limit: str = "20", before: str = "") -> Report:
     """List the runs of all environments, or of --env, newest first."""
     from ops.kernel import run_report
 

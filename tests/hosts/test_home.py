@@ -119,9 +119,11 @@ def test_lock_of_a_folder_keeps_others_waiting(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"in\n"
-        with pytest.raises(TimeLimitReached, match="another process"):
-            with home.locked(tmp_path, Deadline(0.2)):
-                pass
+        with (
+            pytest.raises(TimeLimitReached, match="another process"),
+            home.locked(tmp_path, Deadline(0.2)),
+        ):
+            pass
         holder.kill()
         begin = time.monotonic()
         with home.locked(tmp_path, Deadline(5)):

@@ -30,9 +30,9 @@ def test_own_base_comes_first_when_nobody_else_needs_it() -> None:
 def test_as_root_the_service_user_can_run_it(made: Project) -> None:
     user = account.ensure(made.context)
     found = interpreter.find(user)
-    assert runner.probe([str(found), "-c", "import json, os; print(os.getuid())"], account=user) == str(
-        user.uid if user else ""
-    )
+    assert runner.probe(
+        [str(found), "-c", "import json, os; print(os.getuid())"], account=user
+    ) == str(user.uid if user else "")
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has a service user")
@@ -46,7 +46,7 @@ def test_without_any_python_the_command_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(interpreter, "OLDEST", (99, 0))
-    with pytest.raises(DependencyError, match="no Python 99.0 or newer") as caught:
+    with pytest.raises(DependencyError, match=r"no Python 99\.0 or newer") as caught:
         interpreter.find(None)
     assert caught.value.hint in ("apt-get install -y python3", "brew install python3")
     assert caught.value.exit_code == 2

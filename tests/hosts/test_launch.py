@@ -16,13 +16,12 @@ from tests.support.local import Project, eventually, lives
 SLEEP = ("sleep", "600")
 
 
-def start(folder: Path, argv: tuple[str, ...], **changes: object) -> subprocess.Popen[bytes]:
+def start(folder: Path, argv: tuple[str, ...], cwd: str = "") -> subprocess.Popen[bytes]:
     service = {
         "argv": argv,
-        "cwd": str(folder),
+        "cwd": cwd or str(folder),
         "environment": {"PATH": os.environ["PATH"], launch.VARIABLE: f"{folder}:web"},
         "stop_signal": "TERM",
-        **changes,
     }
     path = folder / "web.json"
     path.write_text(json.dumps(service))
@@ -71,16 +70,16 @@ def test_kills_a_left_over_that_ignores_its_signal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("program", "folder", "message"),
     [
-        ({"argv": ["no-such-program"]}, "cannot start no-such-program"),
-        ({"cwd": "/no/such"}, "cannot start true in /no/such: No such file"),
+        ("no-such-program", "/", "cannot start no-such-program in /: No such file"),
+        ("true", "/no/such", "cannot start true in /no/such: No such file"),
     ],
 )
 def test_says_in_one_line_why_it_cannot_start(
-    tmp_path: Path, changes: dict[str, object], message: str
+    tmp_path: Path, program: str, folder: str, message: str
 ) -> None:
-    process = start(tmp_path, ("true",), **changes)
+    process = start(tmp_path, (program,), folder)
     _, errors = process.communicate(timeout=10)
     assert message in errors.decode()
     assert len(errors.splitlines()) == 1

@@ -65,7 +65,9 @@ def test_child_has_only_the_base_and_what_it_was_given(
     monkeypatch.setenv("PGPASSWORD", "inherited-secret")
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("LANG", raising=False)
-    result = runner.run(made.context, ["env"], environment={"GIVEN": "yes", "PATH": os.environ["PATH"]})
+    result = runner.run(
+        made.context, ["env"], environment={"GIVEN": "yes", "PATH": os.environ["PATH"]}
+    )
     names = {line.partition("=")[0] for line in result.stdout.splitlines()}
     assert names - {"LC_CTYPE"} == {"PATH", "HOME", "TZ", "GIVEN"}
 
@@ -85,7 +87,9 @@ def test_without_input_there_is_none(made: Project) -> None:
 
 def test_standard_output_may_go_to_a_file(made: Project) -> None:
     with (made.folder / "dump").open("w+b") as stream:
-        result = runner.run(made.context, [*SH, r"printf '\0\377'; echo note >&2"], stdout_to=stream)
+        result = runner.run(
+            made.context, [*SH, r"printf '\0\377'; echo note >&2"], stdout_to=stream
+        )
         stream.seek(0)
         assert stream.read() == b"\0\377"
     assert (result.stdout, result.stderr) == ("", "note\n")
@@ -221,7 +225,9 @@ def test_foreground_keeps_the_variables_and_the_terminal(
     made: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OF_THE_SHELL", "kept")
-    runner.foreground([*SH, 'echo "$OF_THE_SHELL $NEW"; pwd'], cwd=made.folder, environment={"NEW": "too"})
+    runner.foreground(
+        [*SH, 'echo "$OF_THE_SHELL $NEW"; pwd'], cwd=made.folder, environment={"NEW": "too"}
+    )
     assert capfd.readouterr().out == f"kept too\n{made.folder}\n"
 
 
@@ -230,7 +236,9 @@ def test_foreground_waits_for_a_child_that_handles_ctrl_c() -> None:
         "from ops.hosts import runner\n"
         "raise SystemExit(runner.foreground(['sh', '-c', 'trap \"sleep 0.5; exit 9\" INT; echo up; sleep 600 & wait']))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     os.killpg(process.pid, 2)

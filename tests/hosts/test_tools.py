@@ -108,9 +108,17 @@ def test_each_wheel_is_pinned_with_hashes(kit: tools.Kit) -> None:
     ("output", "error", "why"),
     [
         ("ERROR: [Errno 28] No space left on device", OpsError, "disk is full"),
-        ("NewConnectionError: Connection refused\nERROR: No matching distribution", ConnectionFailed, "reached"),
+        (
+            "NewConnectionError: Connection refused\nERROR: No matching distribution",
+            ConnectionFailed,
+            "reached",
+        ),
         ("Temporary failure in name resolution", ConnectionFailed, "reached"),
-        ("ERROR: No matching distribution found for x", DependencyError, "there is none for this machine"),
+        (
+            "ERROR: No matching distribution found for x",
+            DependencyError,
+            "there is none for this machine",
+        ),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", DependencyError, "DO NOT MATCH"),
         ("", DependencyError, ""),
     ],

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from ops.hosts import haproxy, polling
 from ops.kernel import guard
 from ops.kernel.deadline import Deadline
-from ops.kernel.errors import EffectRefused, StepFailed
+from ops.kernel.errors import ConnectionFailed, EffectRefused, StepFailed
 from tests.conftest import require
 from tests.support import environments
 from tests.support.fronts import Front
@@ -83,16 +85,34 @@ def test_structural_change_and_switch_under_load_lose_nothing(front: Front) -> N
     assert set(load.result().bodies) == {"1", "2"}
 
 
-def test_proxy_that_is_killed_comes_back_with_the_same_slot(front: Front) -> None:
+@pytest.mark.parametrize("victim", ["master", "worker"])
+def test_proxy_that_is_killed_comes_back_with_the_same_slot(front: Front, victim: str) -> None:
     front.serve("green", "2")
     front.switch("green")
     assert front.master is not None
-    front.master.end(signal.SIGKILL)
+    worker = front.worker()
+    os.kill(front.master.process.pid if victim == "master" else worker, signal.SIGKILL)
+    # Both end, so the supervisor starts it anew and no orphan answers beside it.
+    front.master.process.wait(timeout=5)
+    assert polling.wait_for(lambda: not psutil.pid_exists(worker), Deadline(5), every=0.05)
     assert not front.proxy.running()
     front.start()
     assert front.proxy.active_slot() == "green"
     front.proxy.wait_up("green", Deadline(10))
     assert answer(front) == "2"
+
+
+def test_proxy_that_is_stopping_refuses_changes(front: Front) -> None:
+    assert front.master is not None
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        request = pool.submit(httpx.post, front.url("/orders"), trust_env=False)
+        time.sleep(0.3)
+        front.master.process.send_signal(signal.SIGUSR1)
+        time.sleep(0.3)
+        with pytest.raises((StepFailed, ConnectionFailed), match="proxy"):
+            front.proxy.ready("green")
+        assert request.result().status_code == 200
+    front.master.process.wait(timeout=5)
 
 
 def test_active_slot_is_what_the_proxy_does_not_what_was_written(front: Front) -> None:

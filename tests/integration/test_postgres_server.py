@@ -93,9 +93,8 @@ def test_it_runs_unprivileged_and_without_a_port(shop: Project) -> None:
 @pytest.mark.parametrize("password", ["", ":wrong-password"])
 def test_nobody_enters_without_the_password(shop: Project, password: str) -> None:
     url = f"postgresql://postgres{password}@/postgres?host={shop.home.sockets}"
-    with pytest.raises(ConnectionFailed) as caught:
-        with sql.connect(SecretStr(url), read_only=True):
-            pass
+    with pytest.raises(ConnectionFailed) as caught, sql.connect(SecretStr(url), read_only=True):
+        pass
     assert "wrong-password" not in str(caught.value)
 
 
@@ -131,9 +130,11 @@ def test_two_at_once_make_one_database(shop: Project) -> None:
 def test_other_environments_database_is_closed(shop: Project) -> None:
     server_of(shop).ensure_database("shop_other")
     url = server_of(shop).url(NAME).get_secret_value().replace(f"/{NAME}?", "/shop_other?")
-    with pytest.raises(ConnectionFailed, match="permission denied"):
-        with sql.connect(SecretStr(url), read_only=True):
-            pass
+    with (
+        pytest.raises(ConnectionFailed, match="permission denied"),
+        sql.connect(SecretStr(url), read_only=True),
+    ):
+        pass
 
 
 def test_tool_has_the_servers_version(shop: Project) -> None:
@@ -161,9 +162,12 @@ def test_read_only_connection_refuses_changes(shop: Project) -> None:
 
 
 def test_missing_privilege_is_told(shop: Project) -> None:
-    with pytest.raises(NotPermitted, match="permission denied"):
-        with sql.connect(server_of(shop).url(NAME), read_only=False) as connection:
-            connection.execute("select * from pg_authid")
+    url = server_of(shop).url(NAME)
+    with (
+        pytest.raises(NotPermitted, match="permission denied"),
+        sql.connect(url, read_only=False) as connection,
+    ):
+        connection.execute("select * from pg_authid")
 
 
 def test_lock_timeout_ends_the_wait(shop: Project) -> None:
@@ -171,12 +175,16 @@ def test_lock_timeout_ends_the_wait(shop: Project) -> None:
     url = server_of(shop).url(NAME)
     with psycopg.connect(url.get_secret_value()) as holder:
         holder.execute("lock table orders")
-        with pytest.raises(StepFailed, match="lock timeout"):
-            with sql.connect(url, read_only=False, lock_timeout="50ms") as connection:
-                connection.execute("alter table orders add column note text")
+        with (
+            pytest.raises(StepFailed, match="lock timeout"),
+            sql.connect(url, read_only=False, lock_timeout="50ms") as connection,
+        ):
+            connection.execute("alter table orders add column note text")
 
 
-def test_variables_of_the_shell_lead_nowhere(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_shell_lead_nowhere(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("PGOPTIONS", "-c search_path=nowhere")
     with sql.connect(server_of(shop).url(NAME), read_only=True) as connection:
@@ -254,9 +262,8 @@ def test_server_that_cannot_start_is_reported_with_its_last_words() -> None:
 
 
 def test_url_of_an_unknown_database_is_an_error() -> None:
-    with project() as made:
-        with pytest.raises(ConfigurationError, match="no database shop_local yet"):
-            server_of(made).url(NAME)
+    with project() as made, pytest.raises(ConfigurationError, match="no database shop_local yet"):
+        server_of(made).url(NAME)
 
 
 @pytest.mark.skipif(not is_root(), reason="only root runs the server as another user")

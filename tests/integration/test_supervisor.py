@@ -1,35 +1,20 @@
-"""The daemon with real processes: it restarts, forgets nothing, leaves nobody behind and tells no secret."""
+"""The daemon with real processes: each runs as described, tells no secret, and changes only when it must."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
 from ops.hosts import account, orphans
-from ops.hosts.programs import Program
 from ops.kernel import guard
 from ops.kernel.errors import ConfigurationError, EffectRefused, StepFailed
-from tests.support.local import Project, at, eventually, is_root, lives, project
+from tests.support.daemons import daemons, pid_of, program, running
+from tests.support.local import Project, at, eventually, is_root, project
 
-PYTHON = "/usr/bin/python3" if is_root() else sys.executable
 SECRET = "sentinel-7f3a9c%d;#"
-ENSURE = (
-    "import sys\nfrom pathlib import Path\nfrom tests.support.local import at\n"
-    "at(Path(sys.argv[1])).daemon().ensure()\n"
-)
-# A reloader: its child lives in the same process group and outlives a killed parent.
-PARENT = (
-    "import subprocess, sys\n"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], **OPTIONS)\n"
-    "child.wait()\n"
-)
 
 
 @pytest.fixture
@@ -40,81 +25,24 @@ def shop() -> Iterator[Project]:
         yield made
 
 
-def program(name: str, *argv: str, environment: dict[str, str] | None = None) -> Program:
-    command = argv or ("sleep", "600")
-    return Program(name, command, Path("/"), {"PATH": "/usr/bin:/bin", **(environment or {})})
-
-
-def pid_of(shop: Project, name: str) -> int:
-    return next((each.pid for each in shop.daemon().programs() if each.name == name), 0)
-
-
-def running(shop: Project, group: str) -> int:
-    shop.daemon().wait_running(group)
-    return pid_of(shop, group)
-
-
-def daemons(shop: Project) -> list[psutil.Process]:
-    return orphans.find(shop.home, {"supervisord"})
-
-
-def kill_daemon(shop: Project) -> None:
-    (process,) = daemons(shop)
-    process.kill()
-    # The daemon's own processes are not children of this test, so they are not waited for.
-    assert eventually(lambda: not daemons(shop))
-
-
 def test_daemon_that_runs_is_not_started_again(shop: Project) -> None:
     (before,) = daemons(shop)
     shop.daemon().ensure()
     assert daemons(shop) == [before]
 
 
-def test_two_starts_at_once_make_one_daemon(shop: Project) -> None:
-    shop.daemon().shutdown()
-    command = [sys.executable, "-c", ENSURE, str(shop.folder)]
-    started = [subprocess.Popen(command) for _ in range(3)]
-    assert [each.wait(60) for each in started] == [0, 0, 0]
-    assert len(daemons(shop)) == 1
-
-
 def test_daemon_has_a_session_of_its_own(shop: Project) -> None:
     (process,) = daemons(shop)
     assert process.terminal() is None
     assert process.ppid() != psutil.Process().pid
-    assert [each.path for each in process.open_files() if not each.path.startswith(str(shop.home.path))] == []
+    assert [
+        each.path for each in process.open_files() if not each.path.startswith(str(shop.home.path))
+    ] == []
 
 
-def test_killed_program_comes_back(shop: Project) -> None:
-    shop.daemon().add("worker", [program("worker")])
-    before = running(shop, "worker")
-    psutil.Process(before).kill()
-    assert eventually(lambda: pid_of(shop, "worker") not in (0, before))
-
-
-def test_killed_daemon_comes_back_with_its_programs_once(shop: Project) -> None:
-    shop.daemon().add("worker", [program("worker")])
-    orphan = psutil.Process(running(shop, "worker"))
-    kill_daemon(shop)
-    assert lives(orphan)
-    assert not shop.daemon().running()
-    shop.daemon().ensure()
-    assert not lives(orphan)
-    again = running(shop, "worker")
-    assert [each.pid for each in orphans.find(shop.home, {"worker"})] == [again]
-
-
-def test_daemon_without_its_socket_is_replaced(shop: Project) -> None:
-    (before,) = daemons(shop)
-    (shop.home.sockets / "supervisor.sock").unlink()
-    shop.daemon().ensure()
-    (after,) = daemons(shop)
-    assert after != before
-    assert not lives(before)
-
-
-def test_program_has_exactly_its_environment(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_has_exactly_its_environment(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LEAKED", SECRET)
     given = {"PATH": "/usr/bin:/bin", "TOKEN": SECRET, "PERCENT": "100%", "LINES": "a\nb"}
     shop.daemon().add("worker", [program("worker", environment=given)])
@@ -132,8 +60,12 @@ def test_no_secret_in_files_of_the_daemon_or_in_process_lists(
     running(shop, "worker")
     (daemon,) = daemons(shop)
     assert SECRET not in daemon.environ().values()
-    assert not [each for each in psutil.process_iter(["cmdline"]) if SECRET in str(each.info["cmdline"])]
-    holding = [path for path in shop.home.path.rglob("*") if path.is_file() and SECRET in path.read_text()]
+    assert not [
+        each for each in psutil.process_iter(["cmdline"]) if SECRET in str(each.info["cmdline"])
+    ]
+    holding = [
+        path for path in shop.home.path.rglob("*") if path.is_file() and SECRET in path.read_text()
+    ]
     assert [path.name for path in holding] == ["worker.json"]
     assert holding[0].stat().st_mode & 0o777 == 0o600
 
@@ -164,36 +96,6 @@ def test_program_that_was_given_up_starts_again(shop: Project) -> None:
     assert running(shop, "worker")
 
 
-@pytest.mark.parametrize("options", ["{}", "{'start_new_session': True}"])
-def test_restart_after_kill_of_a_parent_leaves_no_orphan_child(shop: Project, options: str) -> None:
-    script = PARENT.replace("**OPTIONS", f"**{options}")
-    shop.daemon().add("web", [program("web", PYTHON, "-c", script)])
-    parent = psutil.Process(running(shop, "web"))
-    (child,) = parent.children()
-    parent.kill()
-    assert eventually(lambda: not lives(child) and len(orphans.find(shop.home, {"web"})) == 2)
-
-
-@pytest.mark.parametrize("options", ["{}", "{'start_new_session': True}"])
-def test_stop_ends_children_too(shop: Project, options: str) -> None:
-    script = PARENT.replace("**OPTIONS", f"**{options}")
-    shop.daemon().add("web", [program("web", PYTHON, "-c", script)])
-    running(shop, "web")
-    assert len(orphans.find(shop.home, {"web"})) == 2
-    shop.daemon().stop("web")
-    assert orphans.find(shop.home, {"web"}) == []
-
-
-def test_stopped_group_stays_stopped_when_the_daemon_comes_back(shop: Project) -> None:
-    shop.daemon().add("worker", [program("worker")])
-    shop.daemon().stop("worker")
-    kill_daemon(shop)
-    shop.daemon().ensure()
-    assert [each.state for each in shop.daemon().programs()] == ["STOPPED"]
-    shop.daemon().start("worker")
-    assert running(shop, "worker")
-
-
 def test_program_that_ends_again_and_again_is_reported_with_its_last_words(shop: Project) -> None:
     shop.daemon().add("worker", [program("worker", "sh", "-c", "echo no such table: jobs; exit 3")])
     with pytest.raises(StepFailed, match="worker does not stay up") as caught:
@@ -215,29 +117,6 @@ def test_signal_reaches_the_program(shop: Project) -> None:
     shop.daemon().signal("worker", "USR1")
     log = shop.daemon().log_path("worker")
     assert eventually(lambda: "got it" in log.read_text())
-
-
-def test_stop_signal_is_the_programs_own(shop: Project) -> None:
-    script = "trap 'echo interrupted; exit' INT; trap 'echo terminated; exit' TERM; while :; do sleep 0.05; done"
-    one = Program("worker", ("sh", "-c", script), Path("/"), {"PATH": "/usr/bin:/bin"}, "INT")
-    shop.daemon().add("worker", [one])
-    running(shop, "worker")
-    kill_daemon(shop)
-    shop.daemon().ensure()
-    assert eventually(lambda: bool(pid_of(shop, "worker")))
-    running(shop, "worker")
-    shop.daemon().stop("worker")
-    # The log of the killed daemon's program ended with its pipe, so only the second end is seen.
-    assert shop.daemon().log_path("worker").read_text().splitlines()[-1] == "interrupted"
-
-
-def test_program_that_does_not_end_is_killed_in_time(shop: Project) -> None:
-    script = "trap '' TERM; while :; do sleep 0.05; done"
-    one = Program("worker", ("sh", "-c", script), Path("/"), {"PATH": "/usr/bin:/bin"}, "TERM", 0.5)
-    shop.daemon().add("worker", [one])
-    running(shop, "worker")
-    shop.daemon().stop("worker")
-    assert orphans.find(shop.home) == daemons(shop)
 
 
 def test_removed_group_leaves_only_its_log(shop: Project) -> None:
@@ -296,13 +175,6 @@ def test_as_root_services_run_as_the_service_user(shop: Project) -> None:
     assert json.loads(service.read_text())["argv"] == ["sleep", "600"]
 
 
-def test_shutdown_leaves_no_process(shop: Project) -> None:
-    shop.daemon().add("worker", [program("worker")])
-    running(shop, "worker")
-    shop.daemon().shutdown()
-    assert orphans.find(shop.home) == []
-
-
 @pytest.mark.parametrize("name", ["100% mine", "work [old]", "shop #2"])
 def test_path_that_the_daemon_cannot_use_is_refused(name: str) -> None:
     with project() as outer:
@@ -316,7 +188,7 @@ def test_path_that_the_daemon_cannot_use_is_refused(name: str) -> None:
 
 def test_path_with_spaces_and_quotes_works() -> None:
     with project() as outer:
-        folder = outer.folder / "Anna's  \"big\" shop"
+        folder = outer.folder / 'Anna\'s  "big" shop'
         folder.mkdir()
         (folder / "ops.toml").write_text((outer.folder / "ops.toml").read_text())
         inner = at(folder)
@@ -327,11 +199,3 @@ def test_path_with_spaces_and_quotes_works() -> None:
             assert running(inner, "worker")
         finally:
             inner.daemon().shutdown()
-
-
-def test_daemon_ends_its_programs_on_the_systems_own_shutdown(shop: Project) -> None:
-    shop.daemon().add("worker", [program("worker")])
-    running(shop, "worker")
-    (daemon,) = daemons(shop)
-    daemon.send_signal(signal.SIGTERM)
-    assert eventually(lambda: orphans.find(shop.home) == [])

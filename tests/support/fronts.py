@@ -141,6 +141,11 @@ class Front:
         self.proxy.maintenance(other)
         return 30 - deadline.remaining()
 
+    def worker(self) -> int:
+        """Return the process id of the proxy's current worker."""
+        answer = self.proxy._master.ask("show info")
+        return int(answer.partition("\nPid: ")[2].split()[0])
+
     def requests(self, service: str) -> int:
         """Return how many requests a service got since the proxy's worker started."""
         rows = self.proxy._master.ask("show stat").lstrip("# ").splitlines()

@@ -96,7 +96,13 @@ def _sqlite_engine(url: sa.URL, read_only: bool) -> sa.Engine:
         # A text that somebody made invalid must reach the audit's verification, not stop it.
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
+    def invalidated(connection: Any, *_: object) -> None:
+        # A signal ended a statement in the middle: closing alone would keep the lock on the file
+        # as long as the exception's traceback holds the statement.
+        connection.rollback()
+
     sa.event.listen(engine, "connect", connected)
+    sa.event.listen(engine, "invalidate", invalidated)
     return engine
 
 

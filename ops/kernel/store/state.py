@@ -100,6 +100,9 @@ class State:
                 raise self._failed(error) from error
 
     def _connected(self) -> sa.Connection:
+        # A signal that ended a statement in the middle leaves a connection that is good for nothing.
+        if self._connection is not None and self._connection.invalidated:
+            self._drop()
         if self._connection is None:
             self._connection = self._engine.connect()
         return self._connection

@@ -31,18 +31,14 @@ class Server:
 
 
 SERVERS: Final = {
-    "uvicorn": Server(
-        ("--host", "--port", "--uds", "--fd"), ("--reload",), ("--uds", "{socket}")
-    ),
+    "uvicorn": Server(("--host", "--port", "--uds", "--fd"), ("--reload",), ("--uds", "{socket}")),
     "hypercorn": Server(("-b", "--bind"), ("--reload",), ("--bind", "unix:{socket}")),
     "gunicorn": Server(("-b", "--bind"), ("--reload",), ("--bind", "unix:{socket}")),
     "daphne": Server(("-b", "--bind", "-p", "--port", "-u"), (), ("-u", "{socket}")),
     "granian": Server(
         ("--host", "--port"), ("--reload",), ("--host", "127.0.0.1", "--port", "{port}")
     ),
-    "waitress-serve": Server(
-        ("--host", "--port", "--listen"), (), ("--listen=127.0.0.1:{port}",)
-    ),
+    "waitress-serve": Server(("--host", "--port", "--listen"), (), ("--listen=127.0.0.1:{port}",)),
 }
 
 

@@ -15,11 +15,15 @@ from ops.setup.init.repository import Repository
 
 FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SECRET: Final = re.compile(r"SECRET|TOKEN|PASSW|API_?KEY|PRIVATE|CREDENTIAL|SALT|_KEY$|_DSN$")
-DATABASE_URL: Final = re.compile(r"(?:\w+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG)_(?:URL|URI|DSN)|\w+_DSN|DSN")
+DATABASE_URL: Final = re.compile(
+    r"(?:\w+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG)_(?:URL|URI|DSN)|\w+_DSN|DSN"
+)
 _POSTGRES: Final = re.compile(r"(^|/)(postgres|postgis|pgvector|timescaledb|supabase/postgres)")
 _EXTENDED: Final = re.compile(r"postgis|timescale|pgvector|supabase|citus")
 _CACHE: Final = re.compile(r"(^|/)(redis|valkey|dragonfly|keydb)")
-_OTHER: Final = re.compile(r"(^|/)(mysql|mariadb|mongo|elasticsearch|rabbitmq|kafka|minio|memcached)")
+_OTHER: Final = re.compile(
+    r"(^|/)(mysql|mariadb|mongo|elasticsearch|rabbitmq|kafka|minio|memcached)"
+)
 _PROXY: Final = re.compile(r"(^|/)(nginx|caddy|traefik|haproxy)")
 _REFERENCE: Final = re.compile(r"\$\{(\w+)(?::?[-?](.*))?\}|\$(\w+)")
 
@@ -60,8 +64,13 @@ def look(draft: Draft, repository: Repository) -> Compose:
 
 
 def _service(
-    draft: Draft, repository: Repository, path: PurePosixPath, found: Compose, name: str,
-    service: dict[str, Any], names: list[str],
+    draft: Draft,
+    repository: Repository,
+    path: PurePosixPath,
+    found: Compose,
+    name: str,
+    service: dict[str, Any],
+    names: list[str],
 ) -> None:
     image, where = str(service.get("image") or ""), f"{path}: {name}"
     if service.get("build"):
@@ -71,11 +80,15 @@ def _service(
         found.database = _variables(service).get("POSTGRES_DB") or ""
         draft.find(f"PostgreSQL ({image})", where, "[database]")
         if _EXTENDED.search(image):
-            draft.decide(f"{where} is {image}: the embedded server has PostgreSQL's own extensions only; "
-                         "give database_url in the environment if you need others")
+            draft.decide(
+                f"{where} is {image}: the embedded server has PostgreSQL's own extensions only; "
+                "give database_url in the environment if you need others"
+            )
     elif _CACHE.search(image):
         draft.find(f"cache ({image})", where, "nothing: invops does not run it yet")
-        draft.decide(f"{where}: run {image.rpartition('/')[2]} yourself and give its URL to the services")
+        draft.decide(
+            f"{where}: run {image.rpartition('/')[2]} yourself and give its URL to the services"
+        )
     elif _PROXY.search(image):
         draft.find(f"proxy ({image})", where, "nothing: invops has its own, see `route`")
     elif image:
@@ -85,8 +98,13 @@ def _service(
 
 
 def _built(
-    draft: Draft, repository: Repository, path: PurePosixPath, found: Compose, name: str,
-    service: dict[str, Any], names: list[str],
+    draft: Draft,
+    repository: Repository,
+    path: PurePosixPath,
+    found: Compose,
+    name: str,
+    service: dict[str, Any],
+    names: list[str],
 ) -> list[Process]:
     build = service["build"]
     context = str(build.get("context") or ".") if isinstance(build, dict) else str(build)
@@ -106,7 +124,15 @@ def _built(
         return []
     command = _command(service, read)
     port = _port(service) or read.port or command.port
-    made = Process(name, folder, where, f"Compose service {name}", command, port, _health(service) or read.health)
+    made = Process(
+        name,
+        folder,
+        where,
+        f"Compose service {name}",
+        command,
+        port,
+        _health(service) or read.health,
+    )
     _environment(draft, found, made, service, names)
     return [made]
 
@@ -132,10 +158,14 @@ def _port(service: dict[str, Any]) -> int | None:
 def _health(service: dict[str, Any]) -> str:
     check = service.get("healthcheck")
     test = check.get("test") if isinstance(check, dict) else ""
-    return processes.health_of(" ".join(map(str, test)) if isinstance(test, list) else str(test or ""))
+    return processes.health_of(
+        " ".join(map(str, test)) if isinstance(test, list) else str(test or "")
+    )
 
 
-def _environment(draft: Draft, found: Compose, made: Process, service: dict[str, Any], names: list[str]) -> None:
+def _environment(
+    draft: Draft, found: Compose, made: Process, service: dict[str, Any], names: list[str]
+) -> None:
     """Sort the variables: the database's URL, secrets by reference, plain values."""
     for name, value in _variables(service).items():
         postgres = bool(value and re.match(r"postgres(ql)?(\+\w+)?://", value))
@@ -143,7 +173,9 @@ def _environment(draft: Draft, found: Compose, made: Process, service: dict[str,
             found.variable = found.variable or name
             driver = re.match(r"postgres(?:ql)?(\+\w+)://", value or "")
             if driver:
-                draft.decide(f"{name} begins with postgresql{driver[1]}:// in {made.where}, invops gives postgresql://")
+                draft.decide(
+                    f"{name} begins with postgresql{driver[1]}:// in {made.where}, invops gives postgresql://"
+                )
             continue
         if name in ("PORT", "HOST") or not re.fullmatch(r"[A-Za-z_]\w*", name):
             continue
@@ -153,8 +185,10 @@ def _environment(draft: Draft, found: Compose, made: Process, service: dict[str,
         else:
             made.environment[name] = _local(plain, names)
     if service.get("env_file"):
-        draft.decide(f"{made.where} reads variables from a file (env_file): add those it needs to "
-                     "`environment` or `secrets` of the service")
+        draft.decide(
+            f"{made.where} reads variables from a file (env_file): add those it needs to "
+            "`environment` or `secrets` of the service"
+        )
 
 
 def _value(name: str, value: str | None) -> tuple[str, str]:
@@ -164,7 +198,11 @@ def _value(name: str, value: str | None) -> tuple[str, str]:
     found = _REFERENCE.fullmatch(value)
     if found and not found[2]:
         return "", found[1] or found[3]
-    if SECRET.search(name) or re.search(r"://[^/\s:@]*:[^@\s]+@", value) or ("$" in value and not found):
+    if (
+        SECRET.search(name)
+        or re.search(r"://[^/\s:@]*:[^@\s]+@", value)
+        or ("$" in value and not found)
+    ):
         return "", (found[1] or found[3]) if found else name
     return (found[2] if found else value), ""
 

@@ -26,7 +26,9 @@ _OTHER_TOOLS: Final = {
 }
 
 
-def describe(draft: Draft, repository: Repository, code: Code, dependencies: Dependencies, compose: Compose) -> None:
+def describe(
+    draft: Draft, repository: Repository, code: Code, dependencies: Dependencies, compose: Compose
+) -> None:
     """Add [database] and [migrations] where there is a sign of PostgreSQL."""
     migrations = _migrations(draft, repository, dependencies)
     driver = next((each for each in _DRIVERS if dependencies.has(each)), "")
@@ -45,7 +47,9 @@ def describe(draft: Draft, repository: Repository, code: Code, dependencies: Dep
     if driver and not compose.postgres:
         draft.find(f"PostgreSQL driver {driver}", dependencies.file or "dependencies", "[database]")
     if not variable:
-        draft.decide("no variable with the URL of the database found: services get it in DATABASE_URL")
+        draft.decide(
+            "no variable with the URL of the database found: services get it in DATABASE_URL"
+        )
     draft.sections.append(made)
     if migrations:
         draft.sections.append(migrations)
@@ -56,11 +60,15 @@ def _migrations(draft: Draft, repository: Repository, dependencies: Dependencies
     for name, command in _OTHER_TOOLS.items():
         for path in repository.named(name)[:1]:
             draft.find(f"migrations of {path.name}", path, "nothing: alembic and SQL files only")
-            draft.decide(f"{path}: invops does not run these migrations; run `{command}` yourself before a deploy")
+            draft.decide(
+                f"{path}: invops does not run these migrations; run `{command}` yourself before a deploy"
+            )
     if dependencies.has("django"):
         for path in repository.named("manage.py")[:1]:
             draft.find("Django", path, "nothing: alembic and SQL files only")
-            draft.decide(f"invops does not run Django's migrations; run `python {path} migrate` yourself before a deploy")
+            draft.decide(
+                f"invops does not run Django's migrations; run `python {path} migrate` yourself before a deploy"
+            )
     return found
 
 
@@ -78,11 +86,23 @@ def _alembic(draft: Draft, repository: Repository, dependencies: Dependencies) -
         draft.find("Alembic migrations", other, "nothing: one set of migrations only")
     text = repository.text(paths[0])
     location = re.search(r"^script_location\s*=\s*(.+)$", text, re.MULTILINE)
-    folder = location[1].strip().replace("%(here)s/", "").replace("%(here)s", ".") if location else "migrations"
+    folder = (
+        location[1].strip().replace("%(here)s/", "").replace("%(here)s", ".")
+        if location
+        else "migrations"
+    )
     environment = paths[0].parent / folder / "env.py"
     fixed = re.search(r"^sqlalchemy\.url\s*=\s*\S", text, re.MULTILINE)
-    if fixed and repository.has(environment) and not re.search(r"environ|settings|config\.\w+url", repository.text(environment), re.IGNORECASE):
-        draft.decide(f"{paths[0]} has its URL fixed: {environment} must read the database's variable")
+    if (
+        fixed
+        and repository.has(environment)
+        and not re.search(
+            r"environ|settings|config\.\w+url", repository.text(environment), re.IGNORECASE
+        )
+    ):
+        draft.decide(
+            f"{paths[0]} has its URL fixed: {environment} must read the database's variable"
+        )
     return made
 
 
@@ -95,7 +115,9 @@ def _sql(draft: Draft, repository: Repository) -> Section | None:
         else:
             others.add(path.parent)
             if _FLYWAY.fullmatch(path.name):
-                draft.decide(f"{path.parent}: Flyway's names are not understood; rename the files to <number>_<name>.sql")
+                draft.decide(
+                    f"{path.parent}: Flyway's names are not understood; rename the files to <number>_<name>.sql"
+                )
     whole = sorted((each for each in numbered if each not in others), key=_rank)
     for mixed in sorted(set(numbered) & others):
         draft.find("SQL files", mixed, "nothing: some are not named <number>_<name>.sql")
@@ -104,14 +126,16 @@ def _sql(draft: Draft, repository: Repository) -> Section | None:
     made = Section("migrations")
     made.put("kind", "sql")
     made.put("path", str(whole[0]))
-    draft.find(f"{numbered[whole[0]]} SQL migrations", whole[0], "[migrations]")
+    draft.find(f"SQL migrations ({numbered[whole[0]]})", whole[0], "[migrations]")
     for other in whole[1:]:
-        draft.find(f"{numbered[other]} SQL files", other, "nothing: one set of migrations only")
+        draft.find(f"SQL files ({numbered[other]})", other, "nothing: one set of migrations only")
         draft.decide(f"{other} looks like migrations as well; [migrations] uses {whole[0]}")
     down = [each.name for each in repository.named("*.down.sql") if each.parent == whole[0]]
     if down:
         made.off = f"{down[0]} would be applied as well"
-        draft.decide(f"{whole[0]} has files that undo (*.down.sql): move them away, then uncomment [migrations]")
+        draft.decide(
+            f"{whole[0]} has files that undo (*.down.sql): move them away, then uncomment [migrations]"
+        )
     return made
 
 

@@ -11,7 +11,9 @@ from ops.setup.init.draft import Draft, Section
 from ops.setup.init.repository import Repository
 
 _NOT_THESE: Final = re.compile(r"dev|test|lint|doc|ci|local|type", re.IGNORECASE)
-_LINE: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([\w.]+))?", re.MULTILINE)
+_LINE: Final = re.compile(
+    r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:==\s*([\w.]+))?", re.MULTILINE
+)
 _LOCKS: Final = {
     "uv.lock": "uv export --frozen --no-dev --no-emit-project -o requirements.txt",
     "poetry.lock": "poetry export -o requirements.txt",
@@ -69,7 +71,9 @@ def look(repository: Repository, near: PurePosixPath | None) -> Dependencies:
     return found
 
 
-def section(draft: Draft, repository: Repository, found: Dependencies, package: PurePosixPath | None) -> None:
+def section(
+    draft: Draft, repository: Repository, found: Dependencies, package: PurePosixPath | None
+) -> None:
     """Add [python], and say what is left to do for it.
 
     Args:
@@ -87,12 +91,18 @@ def section(draft: Draft, repository: Repository, found: Dependencies, package: 
         made.off = f"pip needs a requirements file, and there is only {lock}"
         step = f"cd {lock.parent} && " if lock.parent.parts else ""
         draft.find(f"{lock.name}, no requirements file", lock, "[python], once it is exported")
-        draft.decide(f"export the lock file for pip, then uncomment [python]: {step}{_LOCKS[lock.name]}")
+        draft.decide(
+            f"export the lock file for pip, then uncomment [python]: {step}{_LOCKS[lock.name]}"
+        )
     else:
         text = repository.text(found.file)
         made.put("requirements", str(found.file))
         hashed = "--hash=" in text
-        draft.find("requirements with hashes" if hashed else "requirements", found.file, "[python] requirements")
+        draft.find(
+            "requirements with hashes" if hashed else "requirements",
+            found.file,
+            "[python] requirements",
+        )
         if not hashed:
             draft.decide(
                 f"{found.file} has no hashes, so two deploys may install different packages: "
@@ -109,7 +119,9 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _rank(path: PurePosixPath, text: str, near: PurePosixPath | None) -> tuple[int, bool, bool, int, str]:
+def _rank(
+    path: PurePosixPath, text: str, near: PurePosixPath | None
+) -> tuple[int, bool, bool, int, str]:
     """Order candidates: near the code, with hashes, with pins."""
     folder = path.parent.parent if path.parent.name == "requirements" else path.parent
     distance = 0

@@ -88,7 +88,9 @@ class Draft:
 
     def services(self) -> list[Section]:
         """Return the services that count."""
-        return [each for each in self.sections if each.header.startswith("services.") and not each.off]
+        return [
+            each for each in self.sections if each.header.startswith("services.") and not each.off
+        ]
 
     def service_name(self, wanted: str, fallback: str) -> str:
         """Return a good name that no service has."""

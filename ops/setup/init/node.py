@@ -35,7 +35,15 @@ class Tool:
 
 
 TOOLS: Final = (
-    Tool("next", "Next.js", "out", 3000, "--port {port}", ("next.config.*",), r"distDir:\s*['\"]([\w./-]+)['\"]"),
+    Tool(
+        "next",
+        "Next.js",
+        "out",
+        3000,
+        "--port {port}",
+        ("next.config.*",),
+        r"distDir:\s*['\"]([\w./-]+)['\"]",
+    ),
     Tool("nuxt", "Nuxt", ".output/public", 3000, "--port {port}"),
     Tool("astro", "Astro", "dist", 4321, "--port {port}", ("astro.config.*",)),
     Tool("@sveltejs/kit", "SvelteKit", "build", 5173, "--port {port} --strictPort"),
@@ -45,7 +53,15 @@ TOOLS: Final = (
     Tool("gatsby", "Gatsby", "public", 8000, "--port {port}"),
     Tool("vite", "Vite", "dist", 5173, "--port {port} --strictPort", ("vite.config.*",)),
     Tool("parcel", "Parcel", "dist", 1234, "--port {port}"),
-    Tool("webpack", "webpack", "dist", 8080, "--port {port}", ("webpack.config.*",), r"path:[^,\n]*['\"]([\w./-]+)['\"]\)"),
+    Tool(
+        "webpack",
+        "webpack",
+        "dist",
+        8080,
+        "--port {port}",
+        ("webpack.config.*",),
+        r"path:[^,\n]*['\"]([\w./-]+)['\"]\)",
+    ),
 )
 _SERVERS: Final = "express fastify koa @nestjs/core @hapi/hapi hono restify".split()
 
@@ -78,7 +94,9 @@ def services(draft: Draft, repository: Repository) -> Front:
             _server(draft, repository, path, data, scripts)
         elif "build" in scripts and "workspaces" not in data:
             draft.find("package.json with a build", path, "nothing: its tool is not known")
-            draft.decide(f"{path} has a build whose output is not known: describe it as a service with `static`")
+            draft.decide(
+                f"{path} has a build whose output is not known: describe it as a service with `static`"
+            )
     return front
 
 
@@ -110,11 +128,17 @@ def _front_end(
 
 
 def _server(
-    draft: Draft, repository: Repository, path: PurePosixPath, data: dict[str, Any], scripts: dict[str, Any]
+    draft: Draft,
+    repository: Repository,
+    path: PurePosixPath,
+    data: dict[str, Any],
+    scripts: dict[str, Any],
 ) -> None:
     made = _section(draft, repository, path, data, "web")
     if "build" not in scripts:
-        made.values["build"] = made.values["build"][:1] if isinstance(made.values["build"], list) else []
+        made.values["build"] = (
+            made.values["build"][:1] if isinstance(made.values["build"], list) else []
+        )
     made.put("command", "env PORT={port} npm start", "PORT is what most servers read")
     if "dev" in scripts:
         made.put("development", "env PORT={port} npm run dev")
@@ -136,9 +160,13 @@ def _section(
     manager, install = _manager(repository, path.parent)
     made.put("build", [install, f"{manager} run build"])
     if install == "npm install":
-        draft.decide(f"{path.parent or '.'} has no package-lock.json, so two builds may differ: npm install makes one")
+        draft.decide(
+            f"{path.parent or '.'} has no package-lock.json, so two builds may differ: npm install makes one"
+        )
     elif manager != "npm":
-        draft.decide(f"{manager} builds {made.header}: it must be on PATH where you deploy (invops brings npm only)")
+        draft.decide(
+            f"{manager} builds {made.header}: it must be on PATH where you deploy (invops brings npm only)"
+        )
     return made
 
 
@@ -151,7 +179,10 @@ def _manager(repository: Repository, folder: PurePosixPath) -> tuple[str, str]:
         "bun.lockb": ("bun", "bun install --frozen-lockfile"),
         "bun.lock": ("bun", "bun install --frozen-lockfile"),
     }
-    return next((found for name, found in locks.items() if repository.has(folder / name)), ("npm", "npm install"))
+    return next(
+        (found for name, found in locks.items() if repository.has(folder / name)),
+        ("npm", "npm install"),
+    )
 
 
 def _development(repository: Repository, path: PurePosixPath, script: str, options: str) -> str:

@@ -46,9 +46,13 @@ def plan(context: Context, made: Proposal) -> Plan:
 def announce(report: Report, made: Proposal) -> Report:
     """Add what was found and what is left to decide to the report of the run."""
     tables = [
-        Table(("found", "where", "becomes"), [(e.found, e.where, e.becomes) for e in made.findings]),
+        Table(
+            ("found", "where", "becomes"), [(e.found, e.where, e.becomes) for e in made.findings]
+        ),
         Table(("could not be read", "why"), [(each.place, each.why) for each in made.unread]),
-        Table(("left to decide",), [(f"- {each}",) for each in made.decisions]),
+        Table(
+            ("#", "left to decide"), [(str(at), each) for at, each in enumerate(made.decisions, 1)]
+        ),
     ]
     dry = report.status == "dry-run"
     left = f", {len(made.decisions)} left to decide" if made.decisions else ""

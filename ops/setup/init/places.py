@@ -31,7 +31,9 @@ def of(repository: Repository, path: PurePosixPath) -> Place:
     if parts[-1] in ("__init__", "__main__"):
         parts = parts[:-1]
     above = root.parent
-    built = any(repository.has(above / name) for name in ("pyproject.toml", "setup.py", "setup.cfg"))
+    built = any(
+        repository.has(above / name) for name in ("pyproject.toml", "setup.py", "setup.cfg")
+    )
     if root.name in ("src", "lib") and built:
         return Place(above, ".".join(parts), above)
     return Place(root, ".".join(parts))

@@ -61,7 +61,9 @@ class Dockerfile:
     @property
     def serves_files(self) -> bool:
         """Whether it is a web server with files, which the static files of a service replace."""
-        return bool(re.search(r"(^|/)(nginx|caddy|httpd|traefik|haproxy|static-web-server)", self.base))
+        return bool(
+            re.search(r"(^|/)(nginx|caddy|httpd|traefik|haproxy|static-web-server)", self.base)
+        )
 
 
 def procfile(draft: Draft, repository: Repository) -> list[Process]:
@@ -75,7 +77,9 @@ def procfile(draft: Draft, repository: Repository) -> list[Process]:
                 continue
             if name.strip() == "release":
                 draft.find("release phase", where, "nothing: [migrations] or [hooks]")
-                draft.decide(f"{where} runs `{command.strip()}` before a release: is that [migrations], or a hook?")
+                draft.decide(
+                    f"{where} runs `{command.strip()}` before a release: is that [migrations], or a hook?"
+                )
                 continue
             made = convert(command.strip())
             if name.strip() == "web":
@@ -90,7 +94,12 @@ def dockerfile(repository: Repository, path: PurePosixPath) -> Dockerfile:
     entry: list[str] | str = ""
     for words, rest in _instructions(repository.text(path)):
         if words == "FROM":
-            found = Dockerfile(path, base=rest.removeprefix("--platform=").split()[-3 if " as " in f" {rest.lower()} " and len(rest.split()) > 2 else -1])
+            found = Dockerfile(
+                path,
+                base=rest.removeprefix("--platform=").split()[
+                    -3 if " as " in f" {rest.lower()} " and len(rest.split()) > 2 else -1
+                ],
+            )
             entry = ""
         elif words == "EXPOSE":
             number = re.match(r"\d+", rest)
@@ -112,13 +121,17 @@ def dockerfiles(repository: Repository, used: set[PurePosixPath]) -> list[Proces
     """Return a process for each Dockerfile that no Compose file uses."""
     found = []
     for path in repository.named("Dockerfile", "Dockerfile.*", "*.Dockerfile", "Containerfile"):
-        if path in used or re.search(r"dev|test|ci", path.name.replace("Dockerfile", ""), re.IGNORECASE):
+        if path in used or re.search(
+            r"dev|test|ci", path.name.replace("Dockerfile", ""), re.IGNORECASE
+        ):
             continue
         read = dockerfile(repository, path)
         if read.command.command and not read.serves_files:
             name = path.name.replace("Dockerfile", "").strip(".") or path.parent.name
             found.append(
-                Process(name, path.parent, str(path), "Dockerfile", read.command, read.port, read.health)
+                Process(
+                    name, path.parent, str(path), "Dockerfile", read.command, read.port, read.health
+                )
             )
     return found
 
@@ -127,8 +140,16 @@ def helm(draft: Draft, repository: Repository) -> str:
     """Note the charts; return the path of a readiness probe in their values."""
     health = ""
     for chart in repository.named("Chart.yaml"):
-        draft.find(f"Helm chart {repository.yaml(chart).get('name', '')}".strip(), chart, "nothing: no environment of Kubernetes yet")
-        values = repository.yaml(chart.with_name("values.yaml")) if repository.has(chart.with_name("values.yaml")) else {}
+        draft.find(
+            f"Helm chart {repository.yaml(chart).get('name', '')}".strip(),
+            chart,
+            "nothing: no environment of Kubernetes yet",
+        )
+        values = (
+            repository.yaml(chart.with_name("values.yaml"))
+            if repository.has(chart.with_name("values.yaml"))
+            else {}
+        )
         health = health or _probe(values, 0)
     return health
 

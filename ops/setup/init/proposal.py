@@ -9,7 +9,18 @@ from typing import Final
 
 from ops.kernel.settings import checks, document
 from ops.kernel.settings.faults import Fault, WrongSettings
-from ops.setup.init import code, compose, data, dependencies, node, places, processes, render, servers, services
+from ops.setup.init import (
+    code,
+    compose,
+    data,
+    dependencies,
+    node,
+    places,
+    processes,
+    render,
+    servers,
+    services,
+)
 from ops.setup.init.draft import DEVELOPMENT, Draft, Finding, Section, clean
 from ops.setup.init.repository import Repository, Unread
 
@@ -42,7 +53,11 @@ def make(folder: Path) -> Proposal:
     """Look at a repository and propose its ops.toml; only reads."""
     repository, draft = Repository(folder), Draft()
     sources = code.scan(repository)
-    near = places.of(repository, sources.applications[0].path).directory if sources.applications else None
+    near = (
+        places.of(repository, sources.applications[0].path).directory
+        if sources.applications
+        else None
+    )
     found = dependencies.look(repository, near)
     composed = compose.look(draft, repository)
     declared = [
@@ -58,15 +73,29 @@ def make(folder: Path) -> Proposal:
     if sources.applications or declared or repository.named("alembic.ini"):
         dependencies.section(python, repository, found, package)
     data.describe(draft, repository, sources, found, composed)
-    draft.sections = [_app(folder, draft, sources), *python.sections, *_ordered(draft.sections), *_environments(draft)]
+    draft.sections = [
+        _app(folder, draft, sources),
+        *python.sections,
+        *_ordered(draft.sections),
+        *_environments(draft),
+    ]
     _secrets(draft, sources)
     if not draft.services():
-        draft.decide("nothing here says how the application is started: describe it in [services.NAME]")
+        draft.decide(
+            "nothing here says how the application is started: describe it in [services.NAME]"
+        )
     if not repository.complete:
         draft.decide("not every file was looked at, there are too many")
     content = _without_faults(folder / document.FILE, draft)
     names = tuple(each.header.partition(".")[2] for each in draft.services())
-    return Proposal(folder, content, names, tuple(draft.findings), tuple(draft.decisions), tuple(repository.unread))
+    return Proposal(
+        folder,
+        content,
+        names,
+        tuple(draft.findings),
+        tuple(draft.decisions),
+        tuple(repository.unread),
+    )
 
 
 def _app(folder: Path, draft: Draft, sources: code.Code) -> Section:
@@ -96,7 +125,11 @@ def _environments(draft: Draft) -> list[Section]:
     taken = {each.values.get("port") for each in draft.services()}
     local = Section("environments.local")
     local.put("target", "local")
-    local.put("port", next(port for port in _PROXY_PORTS if port not in taken), "where the proxy listens on 127.0.0.1")
+    local.put(
+        "port",
+        next(port for port in _PROXY_PORTS if port not in taken),
+        "where the proxy listens on 127.0.0.1",
+    )
     local.put("working_tree", True, "work that is not committed may be deployed here")
     production = Section("environments.production", off="write it when there is one")
     production.put("target", "local")
@@ -114,11 +147,21 @@ def _secrets(draft: Draft, sources: code.Code) -> None:
         references = each.values.get("secrets")
         given |= set(references) if isinstance(references, dict) else set()
     if given:
-        draft.decide(f"set before a deploy, or change the references in `secrets`: {', '.join(sorted(given))}")
-    read = {each.what: each.where for each in sources.variables if each.required and compose.SECRET.search(each.what)}
-    missing = sorted(name for name in read.keys() - given if not compose.DATABASE_URL.fullmatch(name))
+        draft.decide(
+            f"set before a deploy, or change the references in `secrets`: {', '.join(sorted(given))}"
+        )
+    read = {
+        each.what: each.where
+        for each in sources.variables
+        if each.required and compose.SECRET.search(each.what)
+    }
+    missing = sorted(
+        name for name in read.keys() - given if not compose.DATABASE_URL.fullmatch(name)
+    )
     for name in missing:
-        draft.decide(f"{read[name]} needs {name}: add it to `secrets` of the service, e.g. {name} = \"env:{name}\"")
+        draft.decide(
+            f'{read[name]} needs {name}: add it to `secrets` of the service, e.g. {name} = "env:{name}"'
+        )
 
 
 def _without_faults(file: Path, draft: Draft) -> str:

@@ -59,7 +59,9 @@ def variables(path: PurePosixPath, tree: ast.Module) -> Iterator[Read]:
             yield from _variable(path, node)
         elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
             yield from _named(path, node.slice, required=True)
-        elif isinstance(node, ast.ClassDef) and any("Settings" in ast.unparse(b) for b in node.bases):
+        elif isinstance(node, ast.ClassDef) and any(
+            "Settings" in ast.unparse(b) for b in node.bases
+        ):
             yield from _fields(path, node)
 
 

@@ -28,7 +28,11 @@ class Commands:
 
 
 def commands(
-    draft: Draft, repository: Repository, dependencies: Dependencies, application: Application, place: Place
+    draft: Draft,
+    repository: Repository,
+    dependencies: Dependencies,
+    application: Application,
+    place: Place,
 ) -> Commands:
     """Return the commands for an application with the server that is among its dependencies."""
     target = f"{place.module}:{application.name}"
@@ -48,16 +52,24 @@ def version_variable(code: Code) -> str:
     return next((name for name in VERSIONS if name in read), "")
 
 
-def _asgi(draft: Draft, dependencies: Dependencies, application: Application, target: str) -> Commands:
+def _asgi(
+    draft: Draft, dependencies: Dependencies, application: Application, target: str
+) -> Commands:
     if not dependencies.has("uvicorn") and dependencies.has("hypercorn"):
         return Commands(
-            f"hypercorn --bind unix:{{socket}} {target}", f"hypercorn --reload --bind 127.0.0.1:{{port}} {target}"
+            f"hypercorn --bind unix:{{socket}} {target}",
+            f"hypercorn --reload --bind 127.0.0.1:{{port}} {target}",
         )
     if not dependencies.has("uvicorn") and dependencies.has("daphne"):
-        return Commands(f"daphne -u {{socket}} {target}", f"daphne -b 127.0.0.1 -p {{port}} {target}")
+        return Commands(
+            f"daphne -u {{socket}} {target}", f"daphne -b 127.0.0.1 -p {{port}} {target}"
+        )
     _require(draft, dependencies, "uvicorn", application)
     flag = " --factory" if application.factory else ""
-    return Commands(f"uvicorn {target}{flag} --uds {{socket}}", f"uvicorn {target}{flag} --reload --port {{port}}")
+    return Commands(
+        f"uvicorn {target}{flag} --uds {{socket}}",
+        f"uvicorn {target}{flag} --reload --port {{port}}",
+    )
 
 
 def _wsgi_development(
@@ -72,6 +84,10 @@ def _wsgi_development(
     return f"gunicorn --reload --bind 127.0.0.1:{{port}} {target}"
 
 
-def _require(draft: Draft, dependencies: Dependencies, server: str, application: Application) -> None:
+def _require(
+    draft: Draft, dependencies: Dependencies, server: str, application: Application
+) -> None:
     if not dependencies.has(server):
-        draft.decide(f"{application.title} needs a server: add {server} to the dependencies (none of them is one)")
+        draft.decide(
+            f"{application.title} needs a server: add {server} to the dependencies (none of them is one)"
+        )

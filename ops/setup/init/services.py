@@ -62,7 +62,9 @@ def describe(draft: Draft, survey: Survey) -> PurePosixPath | None:
         if place not in covered:
             where = f"{application.path}:{application.line}"
             name = place.directory.name or "web"
-            found = Process(name, place.directory, where, f"{application.title} application", Converted())
+            found = Process(
+                name, place.directory, where, f"{application.title} application", Converted()
+            )
             _web(draft, survey, found, place, application)
     _workers(draft, survey)
     return packages[0] if packages else None
@@ -74,7 +76,12 @@ def _best(survey: Survey) -> list[Application]:
     asgi = survey.dependencies.has("uvicorn", "hypercorn", "daphne", "granian")
     for each in sorted(
         survey.code.applications,
-        key=lambda one: (one.factory, (one.kind == "wsgi") == asgi, one.name not in ("app", "application"), len(one.path.parts)),
+        key=lambda one: (
+            one.factory,
+            (one.kind == "wsgi") == asgi,
+            one.name not in ("app", "application"),
+            len(one.path.parts),
+        ),
     ):
         best.setdefault(_place(survey, each).directory, each)
     return list(best.values())
@@ -96,7 +103,11 @@ def _place_of(survey: Survey, process: Process, known: list[Place]) -> Place | N
 def _without_front(draft: Draft, declared: list[Process]) -> list[Process]:
     """Leave out processes of folders that a service with a build covers; it takes their variables."""
     kept = []
-    built = {str(each.values.get("directory", ".")): each for each in draft.services() if "build" in each.values}
+    built = {
+        str(each.values.get("directory", ".")): each
+        for each in draft.services()
+        if "build" in each.values
+    }
     for process in declared:
         section = built.get(str(process.folder))
         if section is None or module_of(process.command.command):
@@ -115,7 +126,11 @@ def _merged(declared: list[Process]) -> list[Process]:
     found: dict[tuple[str, ...], Process] = {}
     for each in declared:
         command = each.command.command
-        key = (str(each.folder), module_of(command) if each.listens else "", "" if each.listens else command)
+        key = (
+            str(each.folder),
+            module_of(command) if each.listens else "",
+            "" if each.listens else command,
+        )
         first = found.setdefault(key, each)
         if first is not each:
             first.port = first.port or each.port
@@ -125,7 +140,13 @@ def _merged(declared: list[Process]) -> list[Process]:
     return list(found.values())
 
 
-def _web(draft: Draft, survey: Survey, process: Process, place: Place | None, application: Application | None) -> None:
+def _web(
+    draft: Draft,
+    survey: Survey,
+    process: Process,
+    place: Place | None,
+    application: Application | None,
+) -> None:
     made = Section(f"services.{draft.service_name(process.name, 'web')}")
     directory = place.directory if place else process.folder
     if directory.parts:
@@ -144,7 +165,12 @@ def _web(draft: Draft, survey: Survey, process: Process, place: Place | None, ap
 
 
 def _command(
-    draft: Draft, survey: Survey, made: Section, process: Process, place: Place | None, application: Application | None
+    draft: Draft,
+    survey: Survey,
+    made: Section,
+    process: Process,
+    place: Place | None,
+    application: Application | None,
 ) -> None:
     command = process.command.command
     if application is not None and place is not None:
@@ -173,7 +199,11 @@ def _route(draft: Draft, survey: Survey, made: Section, code: Code) -> None:
     prefixes = [f"/{each.what.split('/')[1]}" for each in code.prefixes or code.routes]
     health = [f"/{each.what.split('/')[1]}" for each in code.health]
     found = list(survey.front.proxied) or list(dict.fromkeys([*prefixes, *health]))
-    free = [each for each in found if each not in taken | _INTERNAL and re.fullmatch(r"/[\w.-]+(/[\w.-]+)*", each)]
+    free = [
+        each
+        for each in found
+        if each not in taken | _INTERNAL and re.fullmatch(r"/[\w.-]+(/[\w.-]+)*", each)
+    ]
     source = survey.front.where if survey.front.proxied else ""
     if not free:
         free = [f"/{made.header.rpartition('.')[2]}" if "/api" in taken else "/api"]
@@ -190,23 +220,35 @@ def _health(draft: Draft, survey: Survey, made: Section, process: Process, code:
     found = sorted(code.health, key=_readiness)
     health = process.health or (found[0].what if found else "") or survey.health
     if not health:
-        draft.decide(f"{made.header}: no health path found; `/` must answer 200 once it is ready, or set `health`")
+        draft.decide(
+            f"{made.header}: no health path found; `/` must answer 200 once it is ready, or set `health`"
+        )
         return
-    made.put("health", health, found[0].where if found and not process.health else "200 when it may get traffic")
+    made.put(
+        "health",
+        health,
+        found[0].where if found and not process.health else "200 when it may get traffic",
+    )
     live = next((each.what for each in found if re.search(r"/(?:live|alive)", each.what)), "")
     if live and live != health:
         made.put("live", live)
     keys = {each.what for each in code.version_keys}
     if len(keys) == 1 and servers.version_variable(code):
-        made.put("health_version", keys.pop(), f"must be the release id: {code.version_keys[0].where}")
-        draft.decide(f"{made.header}: does {health} answer the release id in its `{made.values['health_version']}`? "
-                     "A deploy compares it")
+        made.put(
+            "health_version", keys.pop(), f"must be the release id: {code.version_keys[0].where}"
+        )
+        draft.decide(
+            f"{made.header}: does {health} answer the release id in its `{made.values['health_version']}`? "
+            "A deploy compares it"
+        )
 
 
 def _readiness(read: Read) -> tuple[int, int]:
     """Readiness first, then plain health, liveness last."""
     order = ("ready", "health", "ping", "live", "alive")
-    return next((at for at, word in enumerate(order) if word in read.what), len(order)), len(read.what)
+    return next((at for at, word in enumerate(order) if word in read.what), len(order)), len(
+        read.what
+    )
 
 
 def _background(draft: Draft, process: Process, place: Place | None) -> None:
@@ -231,7 +273,9 @@ def _workers(draft: Draft, survey: Survey) -> None:
         if place.module not in commands:
             name = place.module.rpartition(".")[2].replace("_", "-")
             command = Converted(f"python -m {place.module}")
-            _background(draft, Process(name, place.directory, str(path), "worker module", command), place)
+            _background(
+                draft, Process(name, place.directory, str(path), "worker module", command), place
+            )
 
 
 def _free_port(draft: Draft, wanted: int) -> int:

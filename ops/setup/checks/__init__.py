@@ -1,0 +1,1 @@
+"""What `setup.check` looks at; each check is a function `(machine) -> results` that changes nothing."""
