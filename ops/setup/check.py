@@ -56,7 +56,8 @@ def run(environment: str = "") -> Report:
     except ConfigurationError as error:
         missing = Result("settings", "missing", str(error), "invops init", exits.CONFIGURATION)
         return report([missing], "", began)
-    counts = f"right: services {', '.join(settings.services) or 'none'}; environments {', '.join(settings.environments)}"
+    services_of = ", ".join(settings.services) or "none"
+    counts = f"right: services {services_of}; environments {', '.join(settings.environments)}"
     context = Context(settings, Secrets(settings.folder), Deadline(LIMIT))
     found = look(CHECKS, Machine(context), LIMIT)
     return report([Result("settings", "ok", counts), *found], settings.name, began)

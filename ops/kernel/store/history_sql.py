@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ Insert: TypeAlias = sa.Insert
 
 
 def _insert(table: sa.Table) -> sa.Insert:
-    values = {each.name: sa.bindparam(each.name) for each in table.c if each.name != "recorded"}
+    values: dict[str, Any] = {each.name: sa.bindparam(each.name) for each in table.c}
     return sa.insert(table).values(values | {"recorded": Now()})
 
 

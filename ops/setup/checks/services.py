@@ -192,7 +192,7 @@ def _listeners() -> dict[int, set[int]]:
     # Only root sees everybody's, and macOS shows nothing to others.
     with contextlib.suppress(psutil.Error, OSError):
         for each in psutil.net_connections("tcp"):
-            if each.status == psutil.CONN_LISTEN and each.pid:
+            if each.status == psutil.CONN_LISTEN and each.pid and each.laddr:
                 found[each.laddr.port].add(each.pid)
     return found
 

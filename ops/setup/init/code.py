@@ -25,7 +25,15 @@ FRAMEWORKS: Final = {
     "get_wsgi_application": "wsgi",
 }
 FACTORIES: Final = frozenset(
-    "create_app make_app get_app build_app create_application get_application app_factory".split()
+    [
+        "create_app",
+        "make_app",
+        "get_app",
+        "build_app",
+        "create_application",
+        "get_application",
+        "app_factory",
+    ]
 )
 _MOST: Final = 3000
 
@@ -42,7 +50,7 @@ class Application:
 
     @property
     def kind(self) -> str:
-        """asgi or wsgi."""
+        """Protocol: asgi or wsgi."""
         return FRAMEWORKS[self.framework]
 
     @property

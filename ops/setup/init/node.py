@@ -63,7 +63,7 @@ TOOLS: Final = (
         r"path:[^,\n]*['\"]([\w./-]+)['\"]\)",
     ),
 )
-_SERVERS: Final = "express fastify koa @nestjs/core @hapi/hapi hono restify".split()
+_SERVERS: Final = ["express", "fastify", "koa", "@nestjs/core", "@hapi/hapi", "hono", "restify"]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _section(
 ) -> Section:
     """Begin a service: its folder and its build by the package manager that left a lock file."""
     named = path.parent.name or str(data.get("name") or "").rpartition("/")[2]
-    name = draft.service_name(path.parent.name and named or fallback, fallback)
+    name = draft.service_name(named if path.parent.name else fallback, fallback)
     made = Section(f"services.{name}")
     if path.parent.parts:
         made.put("directory", str(path.parent))

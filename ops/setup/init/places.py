@@ -56,9 +56,9 @@ def _import_root(repository: Repository, path: PurePosixPath) -> PurePosixPath:
     folder = path.parent
     while folder.parts and repository.has(folder / "__init__.py"):
         folder = folder.parent
-    own = re.escape(folder.name)
+    name = folder.name
+    if folder != path.parent or name in ("", "src", "lib"):
+        return folder
     # A folder without __init__.py is a package as well when its files import each other by its name.
-    if folder == path.parent and own and folder.name not in ("src", "lib"):
-        if re.search(rf"^\s*(?:from|import)\s+{own}\.", repository.text(path), re.MULTILINE):
-            return folder.parent
-    return folder
+    own = rf"^\s*(?:from|import)\s+{re.escape(name)}\."
+    return folder.parent if re.search(own, repository.text(path), re.MULTILINE) else folder

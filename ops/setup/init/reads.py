@@ -13,13 +13,33 @@ HEALTH: Final = re.compile(
     r"/(?:[\w.-]+/)*(?:health|healthz|healthcheck|ready|readyz|readiness|live|livez|liveness|alive|ping)"
     r"(?:/[\w-]+)?/?"
 )
-VERSION_KEYS: Final = frozenset("version build release commit revision sha git_sha".split())
+VERSION_KEYS: Final = frozenset(
+    ["version", "build", "release", "commit", "revision", "sha", "git_sha"]
+)
 WORKERS: Final = re.compile(r"(?:\w+_)?(?:worker|workers|consumer|scheduler|poller)")
 _ROUTES: Final = frozenset(
-    "get post put patch delete head options route api_route add_route add_api_route add_url_rule"
-    " websocket Route WebSocketRoute Mount".split()
+    [
+        "get",
+        "post",
+        "put",
+        "patch",
+        "delete",
+        "head",
+        "options",
+        "route",
+        "api_route",
+        "add_route",
+        "add_api_route",
+        "add_url_rule",
+        "websocket",
+        "Route",
+        "WebSocketRoute",
+        "Mount",
+    ]
 )
-_READERS: Final = frozenset("environ.get getenv environ env env.str env.url env.db config".split())
+_READERS: Final = frozenset(
+    ["environ.get", "getenv", "environ", "env", "env.str", "env.url", "env.db", "config"]
+)
 
 
 @dataclass(frozen=True)
@@ -98,9 +118,9 @@ def _route(path: PurePosixPath, node: ast.Call, own: dict[str, str]) -> Iterator
     if callee(node) in _ROUTES and node.args:
         router = ast.unparse(node.func).rpartition(".")[0]
         first = node.args[0]
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            if first.value.startswith("/"):
-                yield Read(own.get(router, "") + first.value, path, node.lineno)
+        route = first.value if isinstance(first, ast.Constant) else None
+        if isinstance(route, str) and route.startswith("/"):
+            yield Read(own.get(router, "") + route, path, node.lineno)
     elif callee(node) == "path" and node.args and isinstance(node.args[0], ast.Constant):
         value = node.args[0].value  # Django's
         if isinstance(value, str) and value and not value.startswith("/"):
@@ -109,9 +129,10 @@ def _route(path: PurePosixPath, node: ast.Call, own: dict[str, str]) -> Iterator
 
 def _prefix(path: PurePosixPath, node: ast.Call) -> Iterator[Read]:
     for each in node.keywords:
-        if each.arg in ("prefix", "url_prefix") and isinstance(each.value, ast.Constant):
-            if isinstance(each.value.value, str) and each.value.value.startswith("/"):
-                yield Read(each.value.value, path, node.lineno)
+        named = each.arg in ("prefix", "url_prefix")
+        value = each.value.value if named and isinstance(each.value, ast.Constant) else None
+        if isinstance(value, str) and value.startswith("/"):
+            yield Read(value, path, node.lineno)
 
 
 def _variable(path: PurePosixPath, node: ast.Call) -> Iterator[Read]:
@@ -131,10 +152,10 @@ def _fields(path: PurePosixPath, node: ast.ClassDef) -> Iterator[Read]:
     found = re.search(r"env_prefix\s*=\s*'(\w*)'", ast.unparse(node))
     prefix = found[1] if found else ""
     for each in node.body:
-        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-            if each.target.id != "model_config":
-                name = f"{prefix}{each.target.id}".upper()
-                yield Read(name, path, each.lineno, each.value is None)
+        field = each.target if isinstance(each, ast.AnnAssign) else None
+        if isinstance(field, ast.Name) and field.id != "model_config":
+            required = isinstance(each, ast.AnnAssign) and each.value is None
+            yield Read(f"{prefix}{field.id}".upper(), path, each.lineno, required)
 
 
 def version_keys(path: PurePosixPath, tree: ast.Module) -> Iterator[Read]:

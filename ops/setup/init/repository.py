@@ -20,8 +20,29 @@ MOST_FILES: Final = 20_000
 LONGEST: Final = 1_000_000
 """Bytes of a file that is still read."""
 _SKIPPED: Final = frozenset(
-    """__pycache__ bower_components build coverage dist doc docs e2e example examples fixtures
-    node_modules out site-packages spec target test testdata tests third_party vendor""".split()
+    [
+        "__pycache__",
+        "bower_components",
+        "build",
+        "coverage",
+        "dist",
+        "doc",
+        "docs",
+        "e2e",
+        "example",
+        "examples",
+        "fixtures",
+        "node_modules",
+        "out",
+        "site-packages",
+        "spec",
+        "target",
+        "test",
+        "testdata",
+        "tests",
+        "third_party",
+        "vendor",
+    ]
 )
 
 
@@ -63,7 +84,7 @@ class Repository:
 
     def __post_init__(self) -> None:
         """List the files."""
-        found = []
+        found: list[PurePosixPath] = []
         for path in _walk(self.folder):
             if len(found) == MOST_FILES:
                 self.complete = False
@@ -161,7 +182,7 @@ def _json(text: str) -> Any:
 
 def _yaml(text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # nosec B506: a subclass of the safe loader
+        return _Loader(text).get_single_data()  # type: ignore[no-untyped-call]
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         why = getattr(error, "problem", None) or str(error).partition("\n")[0]
@@ -170,7 +191,7 @@ def _yaml(text: str) -> Any:
         raise Wrong(1, f"is not YAML: {error}") from error
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(yaml.SafeLoader):
     """Reads tags of Compose and Helm, such as !reset, as plain values."""
 
 
@@ -182,7 +203,7 @@ def _untagged(loader: Any, _: str, node: Any) -> Any:
     return loader.construct_scalar(node)
 
 
-_Loader.add_multi_constructor("!", _untagged)
+_Loader.add_multi_constructor("!", _untagged)  # type: ignore[no-untyped-call]
 
 
 def _walk(folder: Path) -> Iterator[PurePosixPath]:

@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
-from ops.setup.init import places, servers
+from ops.setup.init import places, servers, traffic
 from ops.setup.init.code import Application, Code
 from ops.setup.init.commands import Converted, module_of
-from ops.setup.init.dependencies import Dependencies
 from ops.setup.init.draft import Draft, Section
-from ops.setup.init.node import Front
 from ops.setup.init.places import Place
 from ops.setup.init.processes import Process
-from ops.setup.init.reads import Read
-from ops.setup.init.repository import Repository
+from ops.setup.init.survey import Survey
 
-_INTERNAL: Final = frozenset(("/metrics", "/docs", "/redoc", "/openapi.json", "/static"))
 _DEVELOPMENT_SERVERS: Final = re.compile(r"\brunserver\b|\bflask\b.*\brun\b|\bfastapi dev\b")
-
-
-@dataclass
-class Survey:
-    """What is known before services are described.
-
-    Args:
-        repository: The files.
-        code: What Python sources say.
-        dependencies: The Python packages.
-        declared: Processes of Compose file, Procfile and Dockerfiles, best source first.
-        front: What the front end's configuration says.
-        health: Health path of a Helm chart, may be empty.
-    """
-
-    repository: Repository
-    code: Code
-    dependencies: Dependencies
-    declared: list[Process] = field(default_factory=list)
-    front: Front = field(default_factory=Front)
-    health: str = ""
 
 
 def describe(draft: Draft, survey: Survey) -> PurePosixPath | None:
@@ -154,8 +128,8 @@ def _web(
     _command(draft, survey, made, process, place, application)
     made.put("port", _free_port(draft, process.port or 8000))
     routes = survey.code if application is not None else Code()
-    _route(draft, survey, made, routes)
-    _health(draft, survey, made, process, routes)
+    traffic.route(draft, survey, made, routes)
+    traffic.health(draft, survey, made, process, routes)
     made.put("environment", process.environment)
     made.put("secrets", process.secrets, "references, resolved when a release starts")
     for each in process.command.doubts:
@@ -188,67 +162,6 @@ def _command(
         made.put("development", command.replace("--uds {socket}", "--reload --port {port}"))
     elif "{socket}" in command:
         made.put("development", command.replace("unix:{socket}", "127.0.0.1:{port}"))
-
-
-def _route(draft: Draft, survey: Survey, made: Section, code: Code) -> None:
-    """Choose the paths that the proxy sends here: all of them, or beside a front end those that it names."""
-    others = [each for each in draft.services() if "static" in each.values or "port" in each.values]
-    if not others:
-        return
-    taken = {path for each in others for path in _paths(each)}
-    prefixes = [f"/{each.what.split('/')[1]}" for each in code.prefixes or code.routes]
-    health = [f"/{each.what.split('/')[1]}" for each in code.health]
-    found = list(survey.front.proxied) or list(dict.fromkeys([*prefixes, *health]))
-    free = [
-        each
-        for each in found
-        if each not in taken | _INTERNAL and re.fullmatch(r"/[\w.-]+(/[\w.-]+)*", each)
-    ]
-    source = survey.front.where if survey.front.proxied else ""
-    if not free:
-        free = [f"/{made.header.rpartition('.')[2]}" if "/api" in taken else "/api"]
-        draft.decide(f"{made.header}: which paths does it answer? `route` is only a guess")
-    made.put("route", free, f"the proxy of {source}" if source else "")
-
-
-def _paths(section: Section) -> list[str]:
-    routes = section.values.get("route")
-    return routes if isinstance(routes, list) else ["/"]
-
-
-def _health(draft: Draft, survey: Survey, made: Section, process: Process, code: Code) -> None:
-    found = sorted(code.health, key=_readiness)
-    health = process.health or (found[0].what if found else "") or survey.health
-    if not health:
-        draft.decide(
-            f"{made.header}: no health path found; `/` must answer 200 once it is ready, or set `health`"
-        )
-        return
-    made.put(
-        "health",
-        health,
-        found[0].where if found and not process.health else "200 when it may get traffic",
-    )
-    live = next((each.what for each in found if re.search(r"/(?:live|alive)", each.what)), "")
-    if live and live != health:
-        made.put("live", live)
-    keys = {each.what for each in code.version_keys}
-    if len(keys) == 1 and servers.version_variable(code):
-        made.put(
-            "health_version", keys.pop(), f"must be the release id: {code.version_keys[0].where}"
-        )
-        draft.decide(
-            f"{made.header}: does {health} answer the release id in its `{made.values['health_version']}`? "
-            "A deploy compares it"
-        )
-
-
-def _readiness(read: Read) -> tuple[int, int]:
-    """Readiness first, then plain health, liveness last."""
-    order = ("ready", "health", "ping", "live", "alive")
-    return next((at for at, word in enumerate(order) if word in read.what), len(order)), len(
-        read.what
-    )
 
 
 def _background(draft: Draft, process: Process, place: Place | None) -> None:
