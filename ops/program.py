@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from invoke.collection import Collection
 from invoke.config import Config
@@ -11,11 +11,13 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from ops import __version__, tasks
-from ops.kernel import exits
+from ops.kernel import executor
+from ops.kernel.errors import ConfigurationError
+from ops.kernel.invocation import Options
 
 
 class OpsConfig(Config):
-    """Configuration that nobody's ~/.invoke.yaml and no INVOKE_ variable changes."""
+    """Configuration of Invoke that no file and no INVOKE_ variable changes: ops.toml is ours."""
 
     prefix = "invops"
 
@@ -25,6 +27,9 @@ class OpsConfig(Config):
         defaults = Config.global_defaults()
         defaults["tasks"]["executor_class"] = "ops.kernel.executor.Executor"
         return defaults
+
+    def _load_file(self, prefix: str, absolute: bool = False, merge: bool = True) -> None:
+        """Read none of Invoke's files: one of them could replace the executor, a broken one is a traceback."""
 
 
 class OpsProgram(Program):
@@ -40,16 +45,30 @@ class OpsProgram(Program):
 
     def parse_cleanup(self) -> None:
         """Handle --help and --list; an unknown task ends with exit 3."""
+        form = self.args["list-format"].value
+        if form not in ("flat", "nested", "json"):
+            self._refuse(f"-F {form} is none of flat, nested and json", f"{self.binary} --list -F json")
         self._translated(super().parse_cleanup)
+
+    def update_config(self, merge: bool = True) -> None:
+        """Apply core arguments; -f names a file that would be ignored, so it is refused."""
+        if self.args.config.value:
+            self._refuse("-f names a configuration file of Invoke, which is not read", f"{self.binary} config.show")
+        super().update_config(merge)
 
     def _translated(self, parse: Any, *arguments: Any) -> None:
         try:
             parse(*arguments)
-        except ParseError as error:
-            hint = f"see {self.binary} --list and {self.binary} --help TASK"
+        except (ParseError, ValueError) as error:  # ValueError: a number of Invoke's own that is none
+            hint = f"{self.binary} --list, {self.binary} --help TASK"
             if "-e" in self.argv[1:]:
                 hint = "-e is Invoke's echo flag; the environment is --env NAME"
-            raise Exit(f"error: {error}\n  try: {hint}", code=exits.CONFIGURATION) from error
+            self._refuse(str(error), hint)
+
+    def _refuse(self, what: str, hint: str) -> NoReturn:
+        words = " ".join(self.argv[1:]).replace("=", " ")  # they could not be parsed
+        options = Options.for_errors({"format": "json" if "--format json" in words else ""})
+        raise Exit(code=executor.show_error(ConfigurationError(what, hint=hint), options, sys.stdout))
 
 
 def make(namespace: Collection, name: str) -> OpsProgram:

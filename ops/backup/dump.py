@@ -53,7 +53,12 @@ def dump(context: Context, tool: Path, url: SecretStr, folder: Path, name: str) 
     partial = final.with_name(f"{final.name}.partial")
     try:
         with files.stream(partial) as stream:
-            argv = [str(tool), "--format=custom", "--no-password", f"--dbname={_without_password(url)}"]
+            argv = [
+                str(tool),
+                "--format=custom",
+                "--no-password",
+                f"--dbname={_without_password(url)}",
+            ]
             runner.run(context, argv, environment={"PGPASSWORD": _password(url)}, stdout_to=stream)
         _refuse_broken(partial)
         files.rename(partial, final)
@@ -68,11 +73,17 @@ def dump(context: Context, tool: Path, url: SecretStr, folder: Path, name: str) 
 def _refuse_broken(path: Path) -> None:
     with path.open("rb") as written:
         if written.read(len(MAGIC)) != MAGIC:
-            raise StepFailed(f"pg_dump wrote no archive: {path.name}", hint="look at the step's output")
+            raise StepFailed(
+                f"pg_dump wrote no archive: {path.name}", hint="look at the step's output"
+            )
 
 
 def _without_password(url: SecretStr) -> str:
-    parts = {name: str(value) for name, value in _parts(url).items() if name != "password" and value is not None}
+    parts = {
+        name: str(value)
+        for name, value in _parts(url).items()
+        if name != "password" and value is not None
+    }
     return make_conninfo("", **parts)
 
 

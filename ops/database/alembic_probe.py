@@ -20,7 +20,11 @@ def look(revision, _context):  # type: ignore[no-untyped-def]  # the interpreter
 
 with EnvironmentContext(config, script, fn=look, dont_mutate=True):
     script.run_env()
-applied = {each.revision for each in script.iterate_revisions(tuple(current), "base")} if current else set()
+applied = (
+    {each.revision for each in script.iterate_revisions(tuple(current), "base")}
+    if current
+    else set()
+)
 waiting = [each for each in script.walk_revisions() if each.revision not in applied]
 print()
 print(

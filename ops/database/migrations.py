@@ -113,10 +113,14 @@ def _files(source: Source) -> list[_File]:
     for path in sorted(source.path.glob("*.sql")):
         version, _, name = path.stem.partition("_")
         if not version.isdigit():
-            raise ConfigurationError(f"{path.name} has no version", hint="name it <number>_<name>.sql")
+            raise ConfigurationError(
+                f"{path.name} has no version", hint="name it <number>_<name>.sql"
+            )
         text = path.read_bytes()
         breaks = bool(BREAKS_OLD.search(text.decode(errors="replace")))
-        found.append(_File(path, text, hashlib.sha256(text).hexdigest(), Migration(version, name, breaks)))
+        found.append(
+            _File(path, text, hashlib.sha256(text).hexdigest(), Migration(version, name, breaks))
+        )
     return sorted(found, key=lambda each: (len(each.migration.id), each.migration.id))
 
 
@@ -128,7 +132,8 @@ def _files_pending(source: Source, applied: Mapping[str, str]) -> list[_File]:
             waiting.append(each)
         elif known != each.sha256:
             raise ConfigurationError(
-                f"{each.path.name} was changed after it was applied", hint="restore it and write a new migration"
+                f"{each.path.name} was changed after it was applied",
+                hint="restore it and write a new migration",
             )
     return waiting
 
@@ -142,7 +147,9 @@ def _applied(connection: sql.Connection) -> dict[str, str]:
 
 def _alembic_pending(context: Context, source: Source, url: SecretStr) -> list[Migration]:
     probe = (importlib.resources.files("ops.database") / "alembic_probe.py").read_text()
-    answer = _run(context, source, url, [str(source.python), "-c", probe, source.path.name], reads=True)
+    answer = _run(
+        context, source, url, [str(source.python), "-c", probe, source.path.name], reads=True
+    )
     try:
         rows = json.loads(answer.strip().splitlines()[-1])
         return [Migration(**row) for row in rows]

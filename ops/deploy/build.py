@@ -104,7 +104,11 @@ def _pip(context: Context, environment: Path, *words: str) -> None:
     """Run our own pinned pip for another environment, so that the system needs neither pip nor ensurepip."""
     argv = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), *words]
     quiet = ["--disable-pip-version-check", "--no-input", "--root-user-action=ignore"]
-    runner.run(context, [*argv, *(quiet if "install" in words else [])], environment=runner.network_environment())
+    runner.run(
+        context,
+        [*argv, *(quiet if "install" in words else [])],
+        environment=runner.network_environment(),
+    )
 
 
 def build_folder(context: Context, release: releases.Release, service: str) -> Path:
@@ -114,7 +118,12 @@ def build_folder(context: Context, release: releases.Release, service: str) -> P
         return home.of(context.settings).builds / f"{service}-{key}"
     described = release.service(service)
     assert described.static is not None
-    return releases.folder(context.settings, release.id) / "app" / described.directory / described.static
+    return (
+        releases.folder(context.settings, release.id)
+        / "app"
+        / described.directory
+        / described.static
+    )
 
 
 def _built(context: Context, release: str, service: str) -> Done | None:
@@ -133,16 +142,24 @@ def build(context: Context, release: str, service: str) -> None:
     known = releases.load(context.settings, release)
     described = known.service(service)
     directory = releases.folder(context.settings, release) / "app" / described.directory
-    environment = {**runner.network_environment(), **command_environment(context, known), **described.environment}
+    environment = {
+        **runner.network_environment(),
+        **command_environment(context, known),
+        **described.environment,
+    }
     for command in described.build:
         context.note(command)
         runner.run(context, shlex.split(command), cwd=directory, environment=environment)
     if described.static is None:
-        files.write(releases.folder(context.settings, release) / f".built-{service}", "", mode=0o644)
+        files.write(
+            releases.folder(context.settings, release) / f".built-{service}", "", mode=0o644
+        )
         return
     output = directory / described.static
     if not output.is_dir():
-        raise ConfigurationError(f"the build of {service} made no folder {output}", hint="check `static` in ops.toml")
+        raise ConfigurationError(
+            f"the build of {service} made no folder {output}", hint="check `static` in ops.toml"
+        )
     final = build_folder(context, known, service)
     partial = final.with_name(f"{final.name}.partial")
     files.remove(partial)
@@ -157,4 +174,6 @@ def hook(context: Context, release: str, name: str, command: str) -> None:
     """Run one command of [hooks] in the release's folder."""
     known = releases.load(context.settings, release)
     app = releases.folder(context.settings, release) / "app"
-    runner.run(context, shlex.split(command), cwd=app, environment=command_environment(context, known))
+    runner.run(
+        context, shlex.split(command), cwd=app, environment=command_environment(context, known)
+    )

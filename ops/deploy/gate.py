@@ -91,6 +91,15 @@ def _pending(context: Context, release: str) -> list[migrations.Migration]:
     return migrations.pending(context, _source(context, release), url) if url else []
 
 
+def is_applied(context: Context, release: releases.Release) -> bool:
+    """Say whether a migration that came with a release is in the database; without an answer it counts as such."""
+    try:
+        waiting = {each.id for each in _pending(context, release.id)}
+    except OpsError:
+        return True
+    return not waiting.issuperset(release.migrations)
+
+
 def _nothing_to_back_up(context: Context, release: str) -> Done | None:
     return None if _pending(context, release) else Done("no migration is pending")
 

@@ -18,7 +18,9 @@ def releases(context: Context) -> Report:
     found = all_of(settings)
     if not found:
         return Report(
-            f"{settings.name} has no release yet", hints=(f"inv deploy --env {settings.name}",), data={"releases": []}
+            f"{settings.name} has no release yet",
+            hints=(f"inv deploy --env {settings.name}",),
+            data={"releases": []},
         )
     rows = [(each.id, _state(each, serving), _time(each), each.ref, each.actor) for each in found]
     data = [{**asdict(each), "state": _state(each, serving)} for each in found]

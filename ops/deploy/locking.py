@@ -40,7 +40,11 @@ def release(context: Context) -> Plan:
         f"lock held by {holder.owner} ({holder.task}, process {holder.pid})",
         (break_lock.step(fencing=holder.fencing),),
         {"fencing": holder.fencing},
-        {"effect": "the holder stops before its next step" if holder.alive else "the holder is dead"},
+        {
+            "effect": (
+                "the holder stops before its next step" if holder.alive else "the holder is dead"
+            )
+        },
         destructive=holder.alive,
     )
 

@@ -56,16 +56,17 @@ def observe(context: Context) -> Observed:
     )
 
 
-def serves(context: Context, now: Observed, release: str) -> bool:
-    """Say whether a release serves alone, completely, and with today's description and variables."""
-    if now.active not in places.SLOTS or not (now.daemon and now.proxy) or release not in now.good:
+def serves(context: Context, now: Observed, release: releases.Release) -> bool:
+    """Say whether a release serves alone and completely, as it is described and with today's variables."""
+    settings = context.settings
+    if now.active not in places.SLOTS or not (now.daemon and now.proxy):
         return False
     here = now.content(now.active)
-    if here.release != release or not here.running or not now.content(places.other(now.active)).stopped:
+    alone = now.content(places.other(now.active)).stopped
+    if not (release.good and here.release == release.id and here.running and alone):
         return False
-    known = releases.load(context.settings, release)
-    same = known.services == releases.description(context.settings)
-    return same and proxy.up_to_date(context.settings, known) and here.digest == slots.digest(context, known, gate.database_url(context))
+    expected = slots.digest(context, release, gate.database_url(context))
+    return here.digest == expected and proxy.up_to_date(settings, release)
 
 
 def choose(now: Observed, release: str) -> tuple[str, str]:
@@ -75,7 +76,9 @@ def choose(now: Observed, release: str) -> tuple[str, str]:
     finished and the other one is retired.
     """
     if now.active == "mixed":
-        slot = next((each for each in places.SLOTS if now.content(each).release == release), "green")
+        slot = next(
+            (each for each in places.SLOTS if now.content(each).release == release), "green"
+        )
         return slot, places.other(slot)
     if now.active:
         return places.other(now.active), now.active

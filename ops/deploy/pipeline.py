@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from ops.deploy import build, gate, git, hostsetup, observe, preflight, proxy, releases, slots, static, verify
+from ops.deploy import (
+    build,
+    checkout,
+    earlier,
+    gate,
+    git,
+    hostsetup,
+    observe,
+    preflight,
+    proxy,
+    prune,
+    releases,
+    slots,
+    static,
+    verify,
+)
 from ops.hosts import home
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError
 from ops.kernel.lock import FileLock, Lock
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.report import Report
-from ops.kernel.settings.models import Settings
+from ops.kernel.settings.models import Service, Settings
 
 PENDING = "migrations are pending"
 
@@ -34,28 +50,50 @@ def deploy(context: Context, ref: str) -> Plan:
     revision = git.resolve(context, ref)
     release = revision.release
     now = observe.observe(context)
-    if observe.serves(context, now, release):
-        return Plan("deploy", settings.name, _target(settings), (), nothing=f"{release} serves on {url(settings)}")
+    there = releases.known(settings, release)
+    if there is not None:
+        if observe.serves(context, now, releases.described_today(settings, there)):
+            return _nothing("deploy", settings, release)
+        earlier.refuse_incompatible(context, there)
     slot, before = observe.choose(now, release)
     previous = now.content(before).release
     steps = [
         preflight.check.step(port=settings.environment.port),
         *hostsetup.steps(context),
-        releases.checkout.step(
-            release=release, commit=revision.commit, ref=revision.ref, tree=revision.tree, dirty=revision.dirty
+        checkout.checkout.step(
+            release=release,
+            commit=revision.commit,
+            ref=revision.ref,
+            tree=revision.tree,
+            dirty=revision.dirty,
         ),
         *_hooks(settings, release, "before_build"),
-        *_build(settings, release),
+        *_build(release, settings.services, python=settings.python is not None),
         *_hooks(settings, release, "after_build"),
         *_database(settings, release),
-        *_roll_out(context, release, slot, before, previous),
-        releases.record.step(release=release, backup=Ref("backup", "path") if settings.migrations else None),
-        releases.prune.step(keep=[each for each in (release, previous) if each]),
+        *_roll_out(settings, release, slot, before),
+        releases.record.step(
+            release=release,
+            backup=Ref("backup", "path") if settings.migrations else None,
+            newest=True,
+        ),
+        prune.prune.step(keep=[each for each in (release, previous) if each]),
     ]
-    summary = {"release": release, "commit": f"{revision.commit[:12]} ({revision.ref})", **_summary(context, previous)}
+    summary = {
+        "release": release,
+        "commit": f"{revision.commit[:12]} ({revision.ref})",
+        **_summary(context, previous),
+    }
     if revision.left_out:
         summary["left out"] = "uncommitted changes of the working tree"
-    return Plan("deploy", settings.name, _target(settings), tuple(steps), {"now": now.seen(), "release": release}, summary)
+    return Plan(
+        "deploy",
+        settings.name,
+        _target(settings),
+        tuple(steps),
+        {"now": now.seen(), "release": release},
+        summary,
+    )
 
 
 def rollback(context: Context, to: str) -> Plan:
@@ -70,20 +108,20 @@ def rollback(context: Context, to: str) -> Plan:
     """
     settings = context.settings
     now = observe.observe(context)
-    release = _release_before(settings, now.release, to)
-    if observe.serves(context, now, release.id):
-        return Plan("rollback", settings.name, _target(settings), (), nothing=f"{release.id} serves on {url(settings)}")
-    _refuse_incompatible(settings, release, now.release)
+    release = earlier.choose(settings, now.release, to)
+    if observe.serves(context, now, release):
+        return _nothing("rollback", settings, release.id)
+    earlier.refuse_incompatible(context, release)
     slot, before = observe.choose(now, release.id)
-    previous = now.content(before).release
+    services = {name: release.service(name) for name in release.services}
     steps = [
         preflight.check.step(port=settings.environment.port),
         *hostsetup.steps(context),
-        *_build(settings, release.id),
-        *_roll_out(context, release.id, slot, before, previous),
-        releases.record.step(release=release.id, backup=None),
+        *_build(release.id, services, python=bool(release.requirements)),
+        *_roll_out(settings, release.id, slot, before),
+        releases.record.step(release=release.id, backup=None, newest=False),
     ]
-    summary = {"release": release.id, **_summary(context, previous)}
+    summary = {"release": release.id, **_summary(context, now.content(before).release)}
     seen = {"now": now.seen(), "release": release.id}
     return Plan("rollback", settings.name, _target(settings), tuple(steps), seen, summary)
 
@@ -98,17 +136,25 @@ def announce(report: Report, settings: Settings) -> Report:
     if report.exit_code or "run" not in report.data:
         return report
     address = url(settings)
-    return replace(report, facts={"address": address, **report.facts}, data={**report.data, "address": address})
+    return replace(
+        report, facts={"address": address, **report.facts}, data={**report.data, "address": address}
+    )
 
 
-def _build(settings: Settings, release: str) -> list[Step]:
+def _nothing(operation: str, settings: Settings, release: str) -> Plan:
+    why = f"{release} serves on {url(settings)}"
+    return Plan(operation, settings.name, _target(settings), (), nothing=why)
+
+
+def _build(release: str, services: Mapping[str, Service], *, python: bool) -> list[Step]:
     built = [
         build.build.step(name, id="build", group="build", release=release, service=name)
-        for name, service in settings.services.items()
+        for name, service in services.items()
         if service.build
     ]
-    installed = [build.dependencies.step(group="build", release=release)] if settings.python else []
-    served = [static.install.step(group="build")] if any(s.is_static for s in settings.services.values()) else []
+    installed = [build.dependencies.step(group="build", release=release)] if python else []
+    files = any(service.is_static for service in services.values())
+    served = [static.install.step(group="build")] if files else []
     return [*installed, *built, *served]
 
 
@@ -123,18 +169,20 @@ def _database(settings: Settings, release: str) -> list[Step]:
     ]
 
 
-def _roll_out(context: Context, release: str, slot: str, before: str, previous: str) -> list[Step]:
-    settings = context.settings
-    retire = slots.retire.step(slot=before, release=previous) if before else None
+def _roll_out(settings: Settings, release: str, slot: str, before: str) -> list[Step]:
+    retired = [
+        slots.retire.step(slot=before),
+        verify.served.step("alone", id="health", release=release),
+    ]
     return [
         slots.start.step(slot=slot, release=release),
         verify.ready.step(id="ready", slot=slot, release=release),
-        proxy.ensure.step(id="proxy", release=release, before=previous),
+        proxy.ensure.step(id="proxy", release=release, before=before),
         *_hooks(settings, release, "before_switch"),
-        proxy.switch.step(slot=slot, release=release, before=before, previous=previous),
+        proxy.switch.step(slot=slot, release=release, before=before),
         verify.served.step("switched", id="health", release=release),
         *_hooks(settings, release, "after_switch"),
-        *([retire, verify.served.step("alone", id="health", release=release)] if retire else []),
+        *(retired if before else []),
     ]
 
 
@@ -146,38 +194,11 @@ def _hooks(settings: Settings, release: str, name: str) -> list[Step]:
     ]
 
 
-def _release_before(settings: Settings, serving: str, to: str) -> releases.Release:
-    good = [each for each in releases.all_of(settings) if each.good]
-    if to:
-        matching = [each for each in good if each.id == to or each.commit.startswith(to)]
-        if not matching:
-            raise ConfigurationError(
-                f"{to} is not a good release of {settings.name}", hint=f"inv releases --env {settings.name}"
-            )
-        return matching[0]
-    current = next((each.sequence for each in good if each.id == serving), None)
-    earlier = [each for each in good if each.id != serving and (current is None or each.sequence < current)]
-    if not earlier:
-        raise ConfigurationError(
-            f"there is no release before {serving or 'the first'} in {settings.name}",
-            hint=f"inv releases --env {settings.name}",
-        )
-    return earlier[0]
-
-
-def _refuse_incompatible(settings: Settings, release: releases.Release, serving: str) -> None:
-    newer = [each for each in releases.all_of(settings) if each.sequence > release.sequence and each.breaks_older]
-    if newer:
-        raise ConfigurationError(
-            f"{release.id} does not work with the database that {newer[0].id} migrated",
-            why="its migration says breaks-old",
-            hint=f"deploy a fix, or restore the backup before it: {newer[0].backup or 'inv backup.list'}",
-        )
-
-
 def _refuse_undescribed(settings: Settings) -> None:
     if not settings.services:
-        raise ConfigurationError("ops.toml describes no service", hint="add [services.NAME] with a command")
+        raise ConfigurationError(
+            "ops.toml describes no service", hint="add [services.NAME] with a command"
+        )
 
 
 def _resolve_secrets(context: Context) -> None:
@@ -195,7 +216,12 @@ def _summary(context: Context, previous: str) -> dict[str, str]:
     settings = context.settings
     facts = {"serves now": previous or "nothing", "address": url(settings)}
     if settings.database is not None:
-        where = "external, from ops.toml or DATABASE_URL" if gate.is_external(context) else "embedded PostgreSQL"
-        facts["database"] = f"{gate.database_name(context)} ({where})" if not gate.is_external(context) else where
+        where = (
+            "external, from ops.toml or DATABASE_URL"
+            if gate.is_external(context)
+            else "embedded PostgreSQL"
+        )
+        facts["database"] = (
+            f"{gate.database_name(context)} ({where})" if not gate.is_external(context) else where
+        )
     return facts
-

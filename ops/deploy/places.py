@@ -30,6 +30,11 @@ def group(settings: Settings, slot: str) -> str:
     return f"{settings.name}-{slot}"
 
 
+def slot_file(settings: Settings, slot: str) -> Path:
+    """Return the file that says what was put into a slot."""
+    return home.of(settings).environment(settings.name) / "slots" / f"{slot}.json"
+
+
 def address(settings: Settings, service: str, described: Service, slot: str) -> str:
     """Return where a service of a slot listens: `unix@/path` or `127.0.0.1:port`."""
     if described.is_static or "{socket}" in described.command:
@@ -49,13 +54,21 @@ def _ports_file(settings: Settings) -> Path:
     return home.of(settings).environment(settings.name) / "ports.json"
 
 
-def allocate_ports(settings: Settings, services: Mapping[str, Service]) -> None:
-    """Choose a port once for each service that listens on TCP, in each slot."""
+def allocate_ports(settings: Settings, slot: str, services: Mapping[str, Service]) -> None:
+    """Choose a port for each service that listens on TCP, in both slots; it stays while nobody else takes it.
+
+    Args:
+        settings: Of the environment.
+        slot: The idle slot: a port of it that is in use belongs to another program now.
+        services: Of the release that comes into it.
+    """
     known = _ports(settings)
     for name, described in services.items():
         if "{port}" not in described.command:
             continue
-        for slot in SLOTS:
-            known.setdefault(f"{slot}-{name}", ports.free(set(known.values())))
+        if not ports.is_free(known.get(f"{slot}-{name}", 0)):
+            del known[f"{slot}-{name}"]
+        for each in SLOTS:
+            known.setdefault(f"{each}-{name}", ports.free(set(known.values())))
     if known:
         files.write(_ports_file(settings), json.dumps(known))

@@ -20,7 +20,11 @@ def needed_tools(settings: Settings) -> list[str]:
     names = ["haproxy"]
     if settings.database is not None and not settings.environment.database_url:
         names.append("postgres")
-    if any("npm" in command or "node" in command for each in settings.services.values() for command in each.build):
+    if any(
+        "npm" in command or "node" in command
+        for each in settings.services.values()
+        for command in each.build
+    ):
         names.append("node")
     return names
 
@@ -40,7 +44,9 @@ def check(context: Context, port: int) -> None:
         base = base.parent
     free = shutil.disk_usage(base).free
     if free < MINIMUM_FREE:
-        raise OpsError(f"{free // 1_000_000} MB free at {base}, 1000 MB needed", hint=f"df -h {base}")
+        raise OpsError(
+            f"{free // 1_000_000} MB free at {base}, 1000 MB needed", hint=f"df -h {base}"
+        )
     if not ports.is_free(port) and not proxy.of(settings).running():
         raise ConfigurationError(
             f"port {port} is taken by another program",

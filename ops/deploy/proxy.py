@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ops.deploy import places, releases
 from ops.hosts import account, haproxy, home, runner, tools
-from ops.hosts.supervisor import Daemon, Program
+from ops.hosts.supervisor import Program
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
@@ -57,7 +57,9 @@ def routing(settings: Settings, release: releases.Release, active: str) -> hapro
 def up_to_date(settings: Settings, release: releases.Release) -> bool:
     """Say whether the proxy runs with the routes of this release."""
     driver = of(settings)
-    return driver.running() and driver.structure() == haproxy.structure_digest(routing(settings, release, ""))
+    return driver.running() and driver.structure() == haproxy.structure_digest(
+        routing(settings, release, "")
+    )
 
 
 def _is_up(context: Context, release: str, before: str) -> Done | None:
@@ -77,39 +79,43 @@ def ensure(context: Context, release: str, before: str) -> None:
     Args:
         context: Surroundings.
         release: The new release, whose routes it starts with when nothing serves yet.
-        before: The release that serves now, empty for none.
+        before: The slot that serves now, empty for none.
     """
     settings = context.settings
     active = serving(settings)
-    routes = routing(settings, releases.load(settings, before or release), active)
+    there = releases.in_slot(settings, before) if before else None
+    routes = routing(settings, there or releases.load(settings, release), active)
     _check(context, routes)
     _write(settings, haproxy.render(routes))
     argv = haproxy.command(_binary(settings), _file(settings), _admin_socket(settings))
     # SIGUSR1 ends HAProxy after its requests (management guide, chapter 4).
-    program = Program(_group(settings), argv, _file(settings).parent, {}, stop_signal="USR1", stop_seconds=30)
+    program = Program(
+        _group(settings), argv, _file(settings).parent, {}, stop_signal="USR1", stop_seconds=30
+    )
     places.daemon_of(context).add(_group(settings), [program])
     of(settings).wait_answering(context.within(RELOAD).deadline)
 
 
-def _routes_to(context: Context, slot: str, release: str, before: str, previous: str) -> Done | None:
+def _routes_to(context: Context, slot: str, release: str, before: str) -> Done | None:
     settings = context.settings
     done = serving(settings) == slot and up_to_date(settings, releases.load(settings, release))
     return Done(f"routes to {slot} already") if done else None
 
 
-def _switch_back(context: Context, result: object, slot: str, release: str, before: str, previous: str) -> None:
+def _switch_back(context: Context, result: object, slot: str, release: str, before: str) -> None:
     settings = context.settings
     if not of(settings).running():
         return
-    if before:
-        _route(context, releases.load(settings, previous), before, slot)
+    there = releases.in_slot(settings, before) if before else None
+    if there is not None:
+        _route(context, there, before, slot)
     else:
         _write(settings, haproxy.render(routing(settings, releases.load(settings, release), "")))
     of(settings).maintenance(slot)
 
 
 @step(title="Switch traffic to slot {slot}", limit=minutes(1), check=_routes_to, undo=_switch_back)
-def switch(context: Context, slot: str, release: str, before: str, previous: str) -> None:
+def switch(context: Context, slot: str, release: str, before: str) -> None:
     """Send traffic to a slot; new requests go there at once, those of the other slot end where they are.
 
     Args:
@@ -117,7 +123,6 @@ def switch(context: Context, slot: str, release: str, before: str, previous: str
         slot: The slot that gets the traffic.
         release: The release in it.
         before: The slot that had it, empty for none.
-        previous: The release in that slot.
 
     Source: HAProxy management guide, 9.3, "set server". The file is rewritten first, so that a proxy that is
     restarted in between comes back with the new slot.
@@ -178,7 +183,9 @@ def take_out(context: Context, slot: str) -> None:
     """
     active = serving(context.settings)
     if active == slot:
-        raise StepFailed(f"slot {slot} serves", hint="run the deploy again, it will choose the other slot")
+        raise StepFailed(
+            f"slot {slot} serves", hint="run the deploy again, it will choose the other slot"
+        )
     drain(context, slot, 35.0)
 
 

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ops.deploy import git
-from ops.hosts import account, home
+from ops.deploy import places
+from ops.hosts import home
 from ops.kernel import files
 from ops.kernel.context import Context
-from ops.kernel.deadline import minutes
-from ops.kernel.errors import ConfigurationError, OpsError
+from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings.models import Service, Settings
-from ops.kernel.steps import Done, step
+from ops.kernel.steps import step
 
 
 @dataclass(frozen=True)
@@ -80,126 +79,111 @@ def load(settings: Settings, release: str) -> Release:
     Raises:
         ConfigurationError: It is not on this machine.
     """
-    path = folder(settings, release) / "release.json"
     try:
-        return Release(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return _read(folder(settings, release) / "release.json")
+    except FileNotFoundError:
         raise ConfigurationError(
             f"release {release} is not here", hint=f"inv releases --env {settings.name}"
         ) from None
 
 
-def all_of(settings: Settings) -> list[Release]:
-    """Return the environment's releases, newest first."""
-    found = [load(settings, path.parent.name) for path in root(settings).glob("*/release.json")]
+def _read(path: Path) -> Release:
+    try:
+        return Release(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"the record of release {path.parent.name} cannot be read",
+            why=str(error),
+            hint=f"remove its folder: {path.parent}",
+        ) from None
+
+
+def known(settings: Settings, release: str) -> Release | None:
+    """Return a release, None when it is not on this machine."""
+    path = folder(settings, release) / "release.json"
+    return _read(path) if path.is_file() else None
+
+
+def all_of(settings: Settings, environment: str = "") -> list[Release]:
+    """Return the releases of an environment (default: the chosen one), newest first."""
+    folders = home.of(settings).environment(environment or settings.name) / "releases"
+    found = [_read(path) for path in folders.glob("*/release.json")]
     return sorted(found, key=lambda each: each.sequence, reverse=True)
+
+
+def in_slot(settings: Settings, slot: str) -> Release | None:
+    """Return the release in a slot as it was described when it was started there; None for an empty slot."""
+    try:
+        record = json.loads(places.slot_file(settings, slot).read_text())
+        return Release(**record["described"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def save(settings: Settings, release: Release) -> None:
     """Write a release's record."""
-    files.write(folder(settings, release.id) / "release.json", json.dumps(asdict(release), indent=2), mode=0o644)
+    files.write(
+        folder(settings, release.id) / "release.json",
+        json.dumps(asdict(release), indent=2),
+        mode=0o644,
+    )
 
 
 def description(settings: Settings) -> dict[str, Any]:
     """Return the services of ops.toml as JSON; references stay references."""
-    return {name: each.model_dump(mode="json", exclude_defaults=True) for name, each in settings.services.items()}
+    return {
+        name: each.model_dump(mode="json", exclude_defaults=True)
+        for name, each in settings.services.items()
+    }
 
 
-def _exists(context: Context, release: str, commit: str, ref: str, tree: str, dirty: bool) -> Done | None:
-    path = folder(context.settings, release) / "release.json"
-    if not path.is_file() or load(context.settings, release).services != description(context.settings):
-        return None
-    return Done("already here")
-
-
-def _forget(context: Context, result: object, release: str, **_: object) -> None:
-    path = folder(context.settings, release)
-    if (path / "release.json").is_file() and not load(context.settings, release).good:
-        files.remove(path)
-
-
-@step(title="Unpack release {release}", limit=minutes(2), check=_exists, undo=_forget)
-def checkout(context: Context, release: str, commit: str, ref: str, tree: str, dirty: bool) -> None:
-    """Unpack the tree into the release's folder; the record is written last, so half a folder is never a release."""
-    settings = context.settings
-    path = folder(settings, release)
-    mode = 0o755 if account.lookup() else 0o700
-    files.make_folder(root(settings), mode=mode)
-    known = load(settings, release) if (path / "release.json").is_file() else None
-    if known is None:
-        files.remove(path)
-        files.make_folder(path, mode=mode)
-        git.archive(context, tree, dirty, path / "app")
-    else:
-        context.note("same code, new description in ops.toml")
-    revision = git.Revision(commit, ref, tree, dirty)
-    others = [each.sequence for each in all_of(settings)]
-    save(
-        settings,
-        Release(
-            id=release,
-            commit=commit,
-            ref=ref,
-            tree=tree,
-            dirty=dirty,
-            sequence=max(others, default=0) + 1,
-            created=time.time(),
-            actor=context.actor,
-            services=description(settings),
-            version_variable=settings.app.version_variable,
-            requirements=_requirements(settings, path),
-            builds=_builds(context, revision),
-            **_history(known),
-        ),
+def described_today(settings: Settings, release: Release) -> Release:
+    """Return a release as ops.toml describes it now: same code, maybe other services."""
+    return replace(
+        release,
+        services=description(settings),
+        version_variable=settings.app.version_variable,
+        requirements=lock_hash(settings, release.id),
     )
 
 
-def _history(known: Release | None) -> dict[str, Any]:
-    if known is None:
-        return {}
-    return {name: getattr(known, name) for name in ("good", "migrations", "breaks_older", "backup")}
+def next_sequence(settings: Settings) -> int:
+    """Return the number of the environment's next release."""
+    return max((each.sequence for each in all_of(settings)), default=0) + 1
 
 
-def _requirements(settings: Settings, path: Path) -> str:
+def lock_hash(settings: Settings, release: str) -> str:
+    """Return the hash of a release's lock file, empty without Python dependencies.
+
+    Raises:
+        ConfigurationError: The release has no such file.
+    """
     if settings.python is None:
         return ""
-    content = (path / "app" / settings.python.requirements).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _builds(context: Context, revision: git.Revision) -> dict[str, str]:
-    """Return the hash of sources and commands for each service that is built."""
-    keys = {}
-    for name, service in context.settings.services.items():
-        if service.build:
-            sources = git.blob(context, revision, str(context.settings.app.root / service.directory))
-            content = json.dumps([sources, list(service.build), str(service.static)])
-            keys[name] = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return keys
+    lock = folder(settings, release) / "app" / settings.python.requirements
+    if not lock.is_file():
+        raise ConfigurationError(
+            f"the release has no file {settings.python.requirements}",
+            hint="commit it, or correct `requirements` of [python] in ops.toml",
+        )
+    return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
 
 
 @step(title="Record the release as good", limit=30)
-def record(context: Context, release: str, backup: str | None) -> None:
-    """Mark the release as one that served, so that a rollback may choose it."""
-    known = load(context.settings, release)
-    save(context.settings, replace(known, good=True, backup=backup or known.backup))
+def record(context: Context, release: str, backup: str | None, newest: bool) -> None:
+    """Mark the release as one that served, so that a rollback may choose it.
 
-
-def superfluous(settings: Settings, keep: set[str]) -> list[Release]:
-    """Return releases beyond `keep_releases`, never one of `keep` (what serves, what it came from)."""
-    releases = all_of(settings)
-    good = [each for each in releases if each.good][: settings.environment.keep_releases]
-    kept = {each.id for each in good} | keep
-    return [each for each in releases if each.id not in kept]
-
-
-@step(title="Remove old releases", limit=minutes(2))
-def prune(context: Context, keep: list[str]) -> None:
-    """Remove releases, environments and builds that nothing needs any more."""
+    Args:
+        context: Surroundings.
+        release: The release.
+        backup: Path of the backup made before its migrations.
+        newest: Whether it comes last now, also one from before: the way back leads to what served until now.
+    """
     settings = context.settings
-    for each in superfluous(settings, set(keep)):
-        try:
-            files.remove(folder(settings, each.id))
-            context.note(f"removed {each.id}")
-        except OpsError as error:  # a release that serves well is not taken back for want of tidiness
-            context.note(f"could not remove {each.id}: {error}")
+    there = load(settings, release)
+    made = replace(there, good=True, backup=backup or there.backup)
+    if newest and made.sequence < next_sequence(settings) - 1:
+        made = replace(
+            made, sequence=next_sequence(settings), created=time.time(), actor=context.actor
+        )
+    save(settings, made)

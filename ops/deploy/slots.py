@@ -8,20 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from ops.deploy import build, gate, places, proxy, releases, static
-from ops.hosts import home
 from ops.hosts.supervisor import Program
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.errors import StepFailed
-from ops.kernel.settings.models import Settings
 from ops.kernel.steps import Done, step
+
 
 @dataclass(frozen=True)
 class Content:
@@ -44,9 +43,13 @@ def content(context: Context, slot: str) -> Content:
     """Look what is in a slot; changes nothing."""
     settings = context.settings
     daemon = places.daemon_of(context)
-    states = [each.state for each in daemon.programs() if each.group == places.group(settings, slot)] if daemon.running() else []
+    states = (
+        [each.state for each in daemon.programs() if each.group == places.group(settings, slot)]
+        if daemon.running()
+        else []
+    )
     try:
-        record = json.loads(_record(settings, slot).read_text())
+        record = json.loads(places.slot_file(settings, slot).read_text())
     except (OSError, ValueError):
         record = {"release": "", "digest": ""}
     running = bool(states) and all(state == "RUNNING" for state in states)
@@ -56,7 +59,8 @@ def content(context: Context, slot: str) -> Content:
 def digest(context: Context, release: releases.Release, url: SecretStr | None) -> str:
     """Hash everything that the release's processes are started with, secrets included."""
     values = [
-        [name, release.services[name], variables(context, release, name, "", url)] for name in sorted(release.services)
+        [name, release.services[name], variables(context, release, name, "", url)]
+        for name in sorted(release.services)
     ]
     content = json.dumps([release.id, release.requirements, release.builds, values], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -73,7 +77,10 @@ def variables(
         "PYTHONUNBUFFERED": "1",
         **described.environment,
         **settings.environment.environment,
-        **{name: context.secrets.resolve(each).get_secret_value() for name, each in described.secrets.items()},
+        **{
+            name: context.secrets.resolve(each).get_secret_value()
+            for name, each in described.secrets.items()
+        },
     }
     if settings.database is not None and url is not None:
         found[settings.database.variable] = url.get_secret_value()
@@ -82,16 +89,24 @@ def variables(
     return found
 
 
-def _programs(context: Context, release: releases.Release, slot: str, url: SecretStr | None) -> list[Program]:
+def _programs(
+    context: Context, release: releases.Release, slot: str, url: SecretStr | None
+) -> list[Program]:
     settings = context.settings
     made = []
     for name in release.services:
         described = release.service(name)
         where = places.address(settings, name, described, slot)
         if described.is_static:
-            made.append(static.program(context, f"{places.group(settings, slot)}-{name}", release, name, where))
+            made.append(
+                static.program(
+                    context, f"{places.group(settings, slot)}-{name}", release, name, where
+                )
+            )
             continue
-        filled = described.command.format(socket=where.removeprefix("unix@"), port=where.rpartition(":")[2])
+        filled = described.command.format(
+            socket=where.removeprefix("unix@"), port=where.rpartition(":")[2]
+        )
         made.append(
             Program(
                 name=f"{places.group(settings, slot)}-{name}",
@@ -113,10 +128,11 @@ def _runs(context: Context, slot: str, release: str) -> Done | None:
 
 
 def _stop_if_idle(context: Context, result: object, slot: str, release: str) -> None:
-    if proxy.of(context.settings).running() and proxy.serving(context.settings) == slot:
+    settings = context.settings
+    if proxy.of(settings).running() and proxy.serving(settings) == slot:
         return
-    places.daemon_of(context).remove(places.group(context.settings, slot))
-    files.remove(_record(context.settings, slot))
+    places.daemon_of(context).remove(places.group(settings, slot))
+    files.remove(places.slot_file(settings, slot))
 
 
 @step(title="Start the release in slot {slot}", limit=minutes(2), check=_runs, undo=_stop_if_idle)
@@ -126,34 +142,49 @@ def start(context: Context, slot: str, release: str) -> None:
     Raises:
         StepFailed: The slot is the only one that serves, or a process does not come up.
     """
+    _fill(context, slot, releases.load(context.settings, release))
+
+
+def _fill(context: Context, slot: str, release: releases.Release) -> None:
     settings = context.settings
-    known = releases.load(settings, release)
     proxy.take_out(context, slot)
     daemon = places.daemon_of(context)
     daemon.remove(places.group(settings, slot))
-    places.allocate_ports(settings, {name: known.service(name) for name in known.services})
+    described = {name: release.service(name) for name in release.services}
+    places.allocate_ports(settings, slot, described)
     url = gate.database_url(context)
-    files.make_folder(_record(settings, slot).parent)
-    files.write(_record(settings, slot), json.dumps({"release": release, "digest": digest(context, known, url)}))
-    programs = _programs(context, known, slot, url)
-    for each in known.services:
-        files.remove(Path(places.address(settings, each, known.service(each), slot).removeprefix("unix@")))
-    daemon.add(places.group(settings, slot), programs)
+    record = {
+        "release": release.id,
+        "digest": digest(context, release, url),
+        "described": asdict(release),
+    }
+    files.make_folder(places.slot_file(settings, slot).parent)
+    files.write(places.slot_file(settings, slot), json.dumps(record))
+    for name, service in described.items():
+        where = places.address(settings, name, service, slot)
+        if where.startswith("unix@"):
+            files.remove(Path(where.removeprefix("unix@")))
+    daemon.add(places.group(settings, slot), _programs(context, release, slot, url))
     daemon.wait_running(places.group(settings, slot))
 
 
-def _is_stopped(context: Context, slot: str, release: str) -> Done | None:
+def _is_stopped(context: Context, slot: str) -> Done | None:
     return Done("not running") if content(context, slot).stopped else None
 
 
-def _start_again(context: Context, result: object, slot: str, release: str) -> None:
-    if release and not content(context, slot).running:
-        start(context, slot, release)
+def _start_again(context: Context, result: object, slot: str) -> None:
+    before = releases.in_slot(context.settings, slot)
+    if before is not None and not content(context, slot).running:
+        _fill(context, slot, before)
 
 
-@step(title="Stop slot {slot} when its requests have ended", limit=minutes(5), check=_is_stopped,
-      undo=_start_again)
-def retire(context: Context, slot: str, release: str) -> None:
+@step(
+    title="Stop slot {slot} when its requests have ended",
+    limit=minutes(5),
+    check=_is_stopped,
+    undo=_start_again,
+)
+def retire(context: Context, slot: str) -> None:
     """Wait until the slot's requests have ended, then stop its processes.
 
     Raises:
@@ -162,11 +193,7 @@ def retire(context: Context, slot: str, release: str) -> None:
     settings = context.settings
     if proxy.serving(settings) in (slot, "mixed"):
         raise StepFailed(f"slot {slot} serves, it is not stopped")
-    described = releases.load(settings, release) if release else None
-    longest = max((described.service(each).stop_timeout for each in described.services), default=30.0) if described else 5.0
-    proxy.drain(context, slot, longest)
+    there = releases.in_slot(settings, slot)
+    limits = [there.service(name).stop_timeout for name in there.services] if there else []
+    proxy.drain(context, slot, max(limits, default=30.0))
     places.daemon_of(context).remove(places.group(settings, slot))
-
-
-def _record(settings: Settings, slot: str) -> Path:
-    return home.of(settings).environment(settings.name) / "slots" / f"{slot}.json"

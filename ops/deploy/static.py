@@ -22,7 +22,9 @@ def environment_folder(context: Context) -> Path:
     return home.of(context.settings).venvs / f"static-{build.digest(_lock())}"
 
 
-def program(context: Context, name: str, release: releases.Release, service: str, address: str) -> Program:
+def program(
+    context: Context, name: str, release: releases.Release, service: str, address: str
+) -> Program:
     """Describe the process that serves a static service of a release."""
     folders = [build.build_folder(context, release, service)]
     for each in releases.all_of(context.settings):
@@ -30,16 +32,29 @@ def program(context: Context, name: str, release: releases.Release, service: str
             folders.append(build.build_folder(context, each, service))
     socket = address.removeprefix("unix@")
     python = environment_folder(context) / "bin" / "python"
-    argv = [str(python), "-I", str(_server(context)), "--uds", socket, *map(str, dict.fromkeys(folders))]
-    return Program(name=name, argv=argv, cwd=home.of(context.settings).path, environment={}, stop_seconds=10)
+    argv = [
+        str(python),
+        "-I",
+        str(_server(context)),
+        "--uds",
+        socket,
+        *map(str, dict.fromkeys(folders)),
+    ]
+    return Program(
+        name=name, argv=argv, cwd=home.of(context.settings).path, environment={}, stop_seconds=10
+    )
 
 
 def _installed(context: Context) -> Done | None:
-    complete = (environment_folder(context) / build.COMPLETE).is_file() and _server(context).is_file()
+    complete = (environment_folder(context) / build.COMPLETE).is_file() and _server(
+        context
+    ).is_file()
     return Done("already here") if complete and _server(context).read_bytes() == _source() else None
 
 
-@step(title="Install the static file server", limit=minutes(5), check=_installed, interruptible=True)
+@step(
+    title="Install the static file server", limit=minutes(5), check=_installed, interruptible=True
+)
 def install(context: Context) -> None:
     """Make the server's environment from its lock, and put its file where the service user can read it."""
     environment = environment_folder(context)

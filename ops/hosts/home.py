@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -106,8 +107,8 @@ def create(home: Home, owner: files.Owner | None) -> None:
             why=f"the home {home.path} is below it",
             hint="set OPS_HOME to a folder outside of any user's home, e.g. /srv/invops",
         )
-    if home.sockets.parent.name.startswith("invops-") and home.sockets.parent != home.path:
-        files.make_folder(home.sockets.parent)
+    if home.sockets.parent != home.path:
+        files.make_folder(home.sockets.parent, mode=mode)
         _refuse_foreign(home.sockets.parent, os.geteuid())
     files.make_folder(home.sockets, owner=owner)
     _refuse_foreign(home.sockets, owner.uid if owner else os.geteuid())
@@ -150,7 +151,9 @@ def _recorded(path: Path) -> Path | None:
 
 def _sockets(digest: str, path: Path) -> Path:
     if os.geteuid() == 0:
-        return path / "run" if len(str(path)) < _SHORT - 4 else Path("/run/invops") / digest
+        # A comma would be two hosts in the URL of a database.
+        plain = re.fullmatch(r"[\w./-]+", str(path)) and len(str(path)) < _SHORT - 4
+        return path / "run" if plain else Path("/run/invops") / digest
     # Not XDG_RUNTIME_DIR: it is removed when the user logs out, but the daemon stays. Not the project's own
     # folder: shared and network file systems may not hold sockets.
     name = f"invops-{os.geteuid()}/{digest}"

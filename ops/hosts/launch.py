@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -30,7 +31,10 @@ def main(path: str) -> None:
         os.chdir(service["cwd"])
         os.execvpe(program, service["argv"], environment)
     except OSError as error:
-        sys.exit(f"cannot start {program} in {service['cwd']}: {error.strerror}")
+        # A folder of PATH that may not be entered would answer "permission denied".
+        found = shutil.which(program, path=environment.get("PATH"))
+        reason = error.strerror if found else "not found in PATH"
+        sys.exit(f"cannot start {program} in {service['cwd']}: {reason}")
 
 
 def end_leftovers(marker: str, number: int) -> None:

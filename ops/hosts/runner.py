@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess  # nosec B404
 import time
@@ -76,7 +77,7 @@ def run(
         context: Gives the deadline, the log and the journal of children.
         argv: Program and arguments, without secrets.
         reads: It changes nothing, so it may run in a dry run.
-        cwd: Working folder.
+        cwd: Working folder; that of this process when missing, / for another user.
         environment: Variables beside PATH, HOME, LANG and TZ.
         account: User to run as, only possible as root.
         input: Standard input; nothing when missing.
@@ -205,7 +206,8 @@ def _start(
     with _translated(argv, cwd):
         return subprocess.Popen(  # nosec B603
             argv,
-            cwd=cwd,
+            # The other user may not be allowed into root's working folder.
+            cwd="/" if cwd is None and account else cwd,
             env=env,
             stdin=stdin,
             stdout=stdout,
@@ -224,14 +226,15 @@ def _translated(argv: Sequence[str], cwd: Path | None) -> Iterator[None]:
         raise ConfigurationError(f"cannot run {argv[0]}", why=f"no such folder: {cwd}")
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
+        # A folder of PATH that may not be entered also answers "permission denied".
+        if isinstance(error, PermissionError) and shutil.which(argv[0], mode=os.F_OK):
+            raise NotPermitted(f"may not run {argv[0]}", why=str(error)) from error
         raise DependencyError(
             f"{argv[0]} is not installed",
             why=f"needed to run: {shlex.join(argv)}",
             hint="inv setup.check names the command that installs it",
         ) from error
-    except PermissionError as error:
-        raise NotPermitted(f"may not run {argv[0]}", why=str(error)) from error
     except OSError as error:
         raise OpsError(f"cannot run {argv[0]}", why=str(error)) from error
 

@@ -108,6 +108,7 @@ class Daemon:
             Whether anything was started or replaced.
         """
         python = interpreter.find(self.account)
+        self._failed_starts.clear()
         if self._members(group):
             if self._files.is_written(group, programs, python):
                 return self._start_ended(group)
@@ -132,6 +133,7 @@ class Daemon:
 
     def start(self, group: str) -> None:
         """Start a group that was stopped."""
+        self._failed_starts.clear()
         self._start_ended(group)
 
     def stop(self, group: str) -> None:

@@ -6,8 +6,10 @@ research of Invoke's own executor, issues pyinvoke/invoke #261, #536, #612 and #
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
+import signal
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -19,7 +21,7 @@ from invoke.exceptions import Exit
 from invoke.executor import Executor as InvokeExecutor
 from invoke.tasks import Call
 
-from ops.kernel import exits, guard, report
+from ops.kernel import exits, guard, redact, report
 from ops.kernel.errors import ConfigurationError, Interrupted, OpsError
 from ops.kernel.invocation import Invocation, Options
 from ops.kernel.task import READ, OpsTask, shared_parameters
@@ -48,12 +50,17 @@ class Executor(InvokeExecutor):
 
     def execute(self, *tasks: Any) -> dict[Any, Any]:
         """Run the tasks in order and end the process with the first failure's code."""
+        for stream in (sys.stdout, sys.stderr):
+            # An argument that is not UTF-8, or a terminal that is not: shown with backslashes, never a traceback.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         finished: dict[tuple[int, str], int] = {}
-        options = Options()
+        calls = self.normalize(tasks)
+        options = Options.for_errors(calls[0].kwargs if calls else {})
         try:
-            nodes = [self._node(call, call.kwargs) for call in self.normalize(tasks)]
-            options = Options.of(nodes[0].arguments, dry=self._core_dry()) if nodes else options
-            for node in nodes:
+            if self.core is not None and self.core[0].args.echo.value:
+                raise ConfigurationError("-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME")
+            for node in [self._node(call, call.kwargs) for call in calls]:
                 code = self._run(node, finished)
                 if code != exits.OK:
                     raise Exit(code=code)
@@ -73,8 +80,6 @@ class Executor(InvokeExecutor):
             )
         parameters = task.argspec(task.body).parameters
         bound = {name: each.default for name, each in parameters.items() if each.default is not each.empty}
-        if self.config.run.echo and not given.get("env"):
-            raise ConfigurationError("-e is Invoke's echo flag", hint=f"inv {task.name} --env NAME")
         # Explicit `call(task, env="x")` wins over what comes down; what comes down accumulates along the chain.
         bound.update({name: value for name, value in (inherited or {}).items() if name in bound})
         bound.update(given)
@@ -122,20 +127,31 @@ def perform(node: Node, core_dry: bool, out: TextIO) -> int:
         core_dry: Whether Invoke's own `--dry` was given.
         out: Where results go.
     """
-    options = Options()
+    options = Options.for_errors(node.arguments)
     try:
         options = Options.of(node.arguments, dry=core_dry)
         with guard.scope(options.mode(node.task.level)):
             invocation = Invocation(node.name, node.task, options, out)
             own = {k: v for k, v in node.arguments.items() if k not in shared_parameters(node.task.level)}
             answer = node.task.perform(TOKEN, invocation, **own)
-            return _answer_code(node, answer, options, out)
+            code = _answer_code(node, answer, options, out)
+            out.flush()
+            return code
     except Exit as error:
         if error.message:
             print(error.message, file=sys.stderr)
         return int(error.code)
+    except BrokenPipeError:
+        return _unread(out)
     except (Exception, KeyboardInterrupt) as error:
         return show_error(error, options, out)
+
+
+def _unread(out: TextIO) -> int:
+    """The reader of our output is gone (`inv logs | head`): say nothing, and keep Python from saying it at its exit."""
+    with contextlib.suppress(OSError):
+        out.close()
+    return exits.GENERAL
 
 
 def _answer_code(node: Node, answer: Any, options: Options, out: TextIO) -> int:
@@ -156,9 +172,9 @@ def _answer_code(node: Node, answer: Any, options: Options, out: TextIO) -> int:
 def show_error(error: BaseException, options: Options, out: TextIO) -> int:
     """Print any exception as one clear message and return its exit code."""
     if options.debug:
-        traceback.print_exception(error)
+        print(redact.CENTRAL.text("".join(traceback.format_exception(error))), file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("interrupted", signal_number=2)
+        error = Interrupted("interrupted", signal_number=signal.SIGINT)
     elif not isinstance(error, OpsError):
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         error = OpsError(

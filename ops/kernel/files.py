@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -135,13 +134,6 @@ def copy_tree(source: Path, destination: Path) -> None:
     _effect(destination, f"copy {source} to {destination}")
     with translated(f"cannot copy {source}"):
         shutil.copytree(source, destination, symlinks=True)
-
-
-def extract(archive: Path, destination: Path) -> None:
-    """Unpack a tar archive into a new folder; members outside of it are refused (PEP 706, filter "data")."""
-    _effect(destination, f"unpack into {destination}")
-    with translated(f"cannot unpack into {destination}"), tarfile.open(archive) as tar:
-        tar.extractall(destination, filter="data")
 
 
 @contextlib.contextmanager

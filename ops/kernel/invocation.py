@@ -37,6 +37,12 @@ class Options:
     plan: str = ""
 
     @classmethod
+    def for_errors(cls, arguments: Mapping[str, Any]) -> Options:
+        """Read only how an error is shown; never fails."""
+        form = arguments.get("format") or environ.get("OPS_FORMAT")
+        return cls(format="json" if form == "json" else "text", debug=bool(arguments.get("debug")))
+
+    @classmethod
     def of(cls, arguments: Mapping[str, Any], *, dry: bool) -> Options:
         """Read them from a task's arguments and from DRY_RUN and SAFE_MODE.
 

@@ -41,7 +41,7 @@ def line(level: str, task: str, message: str, form: str = "text") -> str:
 
 def describe(event: Event) -> str:
     """Return an event as one message."""
-    kind = event.kind.removeprefix("step.")
+    kind = event.kind.rpartition(".")[2]
     details = [str(event.data[key]) for key in ("note", "error") if event.data.get(key)]
     words = [event.message, *details] if event.kind in ("note", "progress") else [f"{kind}: {event.message}", *details]
     return " - ".join(word for word in words if word)

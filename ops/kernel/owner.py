@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ops.kernel import actor, processes
 
+_NAMESPACE = Path("/proc/self/ns/pid")
 # Number of the first process namespace of every Linux machine (source: include/linux/proc_ns.h).
 _FIRST_NAMESPACE = 0xEFFFFFFC
 
@@ -50,7 +51,7 @@ def host() -> str:
     A container that shares it sees other processes, so it gets another name.
     """
     try:
-        number = Path("/proc/self/ns/pid").stat().st_ino
+        number = _NAMESPACE.stat().st_ino
     except OSError:
         number = _FIRST_NAMESPACE
     return actor.host() if number == _FIRST_NAMESPACE else f"{actor.host()}/{number}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
-from ops.kernel import exits
+from ops.kernel import exits, redact
 from ops.kernel.errors import OpsError
 from ops.kernel.settings import environ
 
@@ -82,11 +82,11 @@ def render(report: Report, form: str, stream: TextIO | None = None, quiet: bool 
     out = stream or (sys.stderr if report.status == "error" and form != "json" else sys.stdout)
     if form == "json":
         body = {"status": report.status, "summary": report.summary, "exit_code": report.exit_code}
-        print(json.dumps({**body, **report.data}, indent=2, default=str), file=out)
+        _say(json.dumps({**body, **report.data}, indent=2, default=str), out)
     elif report.status == "error":
         _render_error(report, out)
     elif report.text:
-        print(report.text, file=out)
+        _say(report.text, out)
     else:
         _render_text(report, out, quiet)
 
@@ -94,27 +94,31 @@ def render(report: Report, form: str, stream: TextIO | None = None, quiet: bool 
 def _render_error(report: Report, out: TextIO) -> None:
     mark = "\033[1;31merror:\033[0m" if colours(out) else "error:"
     why = report.facts.get("why", "")
-    print(f"{mark} {report.summary}" + (f": {why}" if why else ""), file=out)
+    _say(f"{mark} {report.summary}" + (f": {why}" if why else ""), out)
     for hint in report.hints:
-        print(f"  try: {hint}", file=out)
+        _say(f"  try: {hint}", out)
 
 
 def _render_text(report: Report, out: TextIO, quiet: bool) -> None:
     for number, table in enumerate(report.tables):
         if number and not out.isatty():
-            print(file=out)
+            _say("", out)
         print_table(table, out)
     if report.body:
-        print(report.body, file=out)
+        _say(report.body, out)
     if report.summary:
-        print(report.summary, file=out)
+        _say(report.summary, out)
     if quiet:
         return
     width = max((len(key) for key in report.facts), default=0)
     for key, value in report.facts.items():
-        print(f"  {key:<{width}}  {value}", file=out)
+        _say(f"  {key:<{width}}  {value}", out)
     for hint in report.hints:
-        print(f"  next: {hint}", file=out)
+        _say(f"  next: {hint}", out)
+
+
+def _say(text: str, out: TextIO) -> None:
+    print(redact.CENTRAL.text(text), file=out)
 
 
 def print_table(table: Table, out: TextIO) -> None:

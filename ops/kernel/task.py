@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any, Final, cast
 
 from invoke.exceptions import Exit
+from invoke.parser import Argument
 from invoke.tasks import Call, Task
 
 from ops.kernel import exits
@@ -81,6 +82,14 @@ class OpsTask(Task[Callable[..., Any]]):
             "and neither -f nor ~/.invoke.yaml may change it",
             code=exits.CONFIGURATION,
         )
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the arguments; Invoke uses the texts of help up, here they stay for the next reader."""
+        texts = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = texts
 
     def perform(self, token: object, invocation: object, **arguments: Any) -> Any:
         """Run the body. `token` is the executor's proof of itself."""

@@ -23,8 +23,8 @@ from ops.setup import variables, workspace
 
 BOOT = 60.0
 """Seconds that a server may take until it answers."""
-DEATHS = 3
-"""Ends in a row after which a server is given up."""
+DEATHS = 2
+"""Ends after which a server is given up; one may lose a race with another at its start."""
 _POLL = 0.1
 _LINES = 15
 _BYTES = 16 * 1024
@@ -58,6 +58,7 @@ def start(context: Context, services: list[str]) -> Plan:
         raise DependencyError(
             f"{settings.name} is not set up: {reason}", hint=f"inv setup --env {workspace.DEVELOPMENT}"
         )
+    servers.settle(context, wanted)
     found = servers.observe(context, wanted)
     why = {name: each.why_start for name, each in found.items() if each.why_start}
     steps = [*_host(context), *(run.step(name, group="start", service=name, why=why[name]) for name in why)]
@@ -65,6 +66,7 @@ def start(context: Context, services: list[str]) -> Plan:
         return _plan("start", settings, [], nothing=f"{_listed(wanted)} {_run(wanted, 'runs', 'run')} already")
     for name in why:
         _refuse_taken_port(settings, found[name])
+        servers.program(context, name)  # a missing secret is found before anything is started
     return _plan("start", settings, steps)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Self
 
 from ops.database import server
 from ops.deploy import gate, places, releases
@@ -115,6 +116,16 @@ class Logs:
 
     def __init__(self, files: Mapping[str, Sequence[Path]]) -> None:
         self._tails = {service: [(path, Tail(path)) for path in paths] for service, paths in files.items()}
+
+    def __enter__(self) -> Self:
+        """Use as a context: the files are closed at its end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        for tails in self._tails.values():
+            for _path, tail in tails:
+                tail.close()
 
     def last(self, lines: int) -> list[Line]:
         """Return the last lines of each service, all together in the order of time as far as they tell it.

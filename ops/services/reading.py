@@ -39,8 +39,8 @@ class Reader:
 
     def report(self) -> Report:
         """Return the last lines."""
-        opened = logs.Logs(self._files)
-        found = [*opened.last(self._count), *opened.new(), *opened.unfinished()] if self._count else []
+        with logs.Logs(self._files) as opened:
+            found = [*opened.last(self._count), *opened.new(), *opened.unfinished()] if self._count else []
         data = {"environment": self._settings.name, "lines": [asdict(each) for each in found]}
         if not found:
             own = "" if names.is_development(self._settings) else f" --env {self._settings.name}"
@@ -49,11 +49,11 @@ class Reader:
 
     def follow(self) -> Iterator[str]:
         """Yield the last lines, then each new one, for ever; as JSON one object for each line."""
-        opened = logs.Logs(self._files)
-        yield from map(self._text, opened.last(self._count))
-        while True:
-            yield from map(self._text, opened.new())
-            time.sleep(POLL)
+        with logs.Logs(self._files) as opened:
+            yield from map(self._text, opened.last(self._count))
+            while True:
+                yield from map(self._text, opened.new())
+                time.sleep(POLL)
 
     def _text(self, line: logs.Line) -> str:
         if self._json:

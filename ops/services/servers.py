@@ -12,6 +12,7 @@ from typing import Any
 from ops.deploy import places
 from ops.hosts import home, http, orphans
 from ops.hosts.account import Account
+from ops.hosts.polling import wait_for
 from ops.hosts.programs import Program, ProgramState
 from ops.kernel.context import Context
 from ops.kernel.errors import ConnectionFailed
@@ -23,6 +24,8 @@ PREFIX = "development."
 STOP_SECONDS = 10.0
 """Longest time to end: nobody waits for requests of a development server."""
 ANSWER_SECONDS = 3.0
+SETTLE_SECONDS = 3.0
+_PASSING = {"STARTING", "STOPPING", "EXITED", "BACKOFF"}
 # A shell's own values: a server is not restarted because another terminal has another PATH.
 _OF_THE_SHELL = ("PATH", "HOME", "LANG", "TZ")
 
@@ -98,6 +101,16 @@ def program(context: Context, name: str) -> Program:
         stop_seconds=min(service.stop_timeout, STOP_SECONDS),
         account=Account("root", 0, 0) if os.geteuid() == 0 else None,
     )
+
+
+def settle(context: Context, names: list[str]) -> None:
+    """Wait a moment for servers that the daemon is bringing back: a plan made now would be out of date at once."""
+    daemon, programs = places.daemon_of(context), {group(name) for name in names}
+
+    def settled() -> bool:
+        return not any(each.name in programs and each.state in _PASSING for each in daemon.programs())
+
+    wait_for(settled, context.within(SETTLE_SECONDS).deadline, every=0.1)
 
 
 def observe(context: Context, names: list[str]) -> dict[str, Server]:

@@ -30,6 +30,11 @@ class Tail:
             self._begin = _end_of_last_line(self._stream)
             self._stream.seek(self._begin)
 
+    def close(self) -> None:
+        """Close the file in hand."""
+        if self._stream is not None:
+            self._stream.close()
+
     def last(self, lines: int) -> list[bytes]:
         """Return the last lines of before, from older parts too when the newest has too few."""
         found: list[bytes] = []

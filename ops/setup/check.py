@@ -19,7 +19,7 @@ from ops.kernel.settings.faults import WrongSettings
 from ops.setup.checks import machine, services
 from ops.setup.checks.result import Check, Machine, Result
 
-LIMIT: Final = 1.8
+LIMIT: Final = 1.3
 """Seconds that a check may take; all run at the same time, so this is also the whole."""
 
 CHECKS: Final = (

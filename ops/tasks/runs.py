@@ -1,4 +1,4 @@
-"""runs.list, runs.show: arguments only."""
+"""runs.list, runs.show, runs.resume, runs.undo: arguments only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 from ops.kernel.invocation import Invocation
 from ops.kernel.report import Report
-from ops.kernel.task import READ, task
+from ops.kernel.task import READ, WRITE, task
 
 
 @task(
@@ -41,3 +41,25 @@ def show(call: Invocation, run_id: str, output: bool = False) -> Report:
     logs = call.settings.ops_folder / "logs"
     with call.state() or nullcontext() as state:
         return run_report.show(state, run_id, logs, output=output)
+
+
+@task(level=WRITE, kind="deploy", help={"run_id": "Which run, from runs.list."})
+def resume(call: Invocation, run_id: str) -> Report:
+    """Finish a run whose process is gone: steps that are done stay done."""
+    from ops import steps_catalog
+    from ops.deploy import pipeline
+    from ops.kernel import recovery
+
+    steps_catalog.load()
+    return recovery.resume(call, run_id, pipeline.lock)
+
+
+@task(level=WRITE, kind="deploy", help={"run_id": "Which run, from runs.list."})
+def undo(call: Invocation, run_id: str) -> Report:
+    """Take back every step that a run started whose process is gone."""
+    from ops import steps_catalog
+    from ops.deploy import pipeline
+    from ops.kernel import recovery
+
+    steps_catalog.load()
+    return recovery.undo(call, run_id, pipeline.lock)

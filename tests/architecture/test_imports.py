@@ -13,6 +13,7 @@ from tests.architecture.sources import ROOT, Module, modules
 LAYERS = (
     {"program"},
     {"tasks"},
+    {"steps_catalog"},
     {"configuration", "deploy", "services", "setup", "testing"},
     {"backup"},
     {"database"},

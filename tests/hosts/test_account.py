@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import pwd
+from pathlib import Path
 
 import pytest
 
 from ops.hosts import account
 from ops.hosts.account import Account
 from ops.kernel import guard
+from ops.kernel.errors import DependencyError, EffectRefused
 from tests.support.local import Project, is_root
 
 AS_ROOT = pytest.mark.skipif(not is_root(), reason="only root has a service user")
@@ -37,3 +40,25 @@ def test_as_root_it_is_made_once_and_cannot_log_in(made: Project) -> None:
 def test_planned_user_is_not_there_yet() -> None:
     assert not Account("invops", -1, -1).exists
     assert Account("invops", 999, 995).exists
+
+
+@AS_ROOT
+@pytest.mark.parametrize("script", ["exit 9", "exit 0"])
+def test_system_that_makes_no_user_is_told_what_is_needed(
+    made: Project, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(account, "NAME", "invops-nobody")
+    refusing = made.folder / "useradd"
+    refusing.write_text(f"#!/bin/sh\necho useradd: not today >&2\n{script}\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{made.folder}{os.pathsep}{os.environ['PATH']}")
+    planned = account.lookup()
+    assert planned is not None
+    assert not planned.exists
+    with guard.scope(guard.Mode.DRY_RUN), pytest.raises(EffectRefused, match="useradd"):
+        account.ensure(made.context)
+    with pytest.raises(DependencyError, match="cannot make the system user") as caught:
+        account.ensure(made.context)
+    assert caught.value.why == "useradd: not today"
+    assert caught.value.hint.startswith("useradd --system")
+    assert Path("/etc/passwd").read_text().count("invops-nobody") == 0

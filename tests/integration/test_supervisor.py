@@ -107,7 +107,17 @@ def test_program_that_does_not_exist_is_reported(shop: Project) -> None:
     shop.daemon().add("worker", [program("worker", "no-such-program")])
     with pytest.raises(StepFailed) as caught:
         shop.daemon().wait_running("worker")
-    assert "cannot start no-such-program in /: No such file or directory" in caught.value.why
+    assert "cannot start no-such-program in /: not found in PATH" in caught.value.why
+
+
+def test_program_that_was_repaired_gets_a_new_chance(shop: Project) -> None:
+    daemon = shop.daemon()
+    daemon.add("worker", [program("worker", "false")])
+    with pytest.raises(StepFailed, match="worker does not stay up") as caught:
+        daemon.wait_running("worker")
+    assert caught.value.why == "it wrote nothing"
+    daemon.add("worker", [program("worker")])
+    daemon.wait_running("worker")
 
 
 def test_signal_reaches_the_program(shop: Project) -> None:
@@ -199,3 +209,4 @@ def test_path_with_spaces_and_quotes_works() -> None:
             assert running(inner, "worker")
         finally:
             inner.daemon().shutdown()
+            inner.home.sockets.rmdir()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops.kernel import guard
-from ops.kernel.errors import Busy, ConfigurationError, EffectRefused, OpsError
+from ops.kernel.errors import ConfigurationError, EffectRefused, OpsError, TakenOver
 from ops.kernel.journal import Journal, NewStep
 from ops.kernel.records import STEP_CHANGES, new_id
 from ops.kernel.store import State
@@ -228,6 +228,6 @@ def test_a_dry_run_may_record_itself(journal: Journal) -> None:
 def test_a_step_of_a_run_that_was_taken_over_is_refused(place: Place, journal: Journal) -> None:
     run_id = journal.begin(new_run(), STEPS)
     place.as_owner(f"UPDATE script_execution_log SET pid = 1, host = 'other' WHERE id = '{run_id}'")
-    with pytest.raises(Busy, match="taken over by process 1 on other"):
+    with pytest.raises(TakenOver, match="taken over by process 1 on other"):
         journal.step_started(run_id, "build", 0)
     assert not journal.heartbeat(run_id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from ops.kernel import owner
-from ops.kernel.errors import Busy, ConfigurationError
+from ops.kernel import actor, owner
+from ops.kernel.errors import ConfigurationError, TakenOver
 from ops.kernel.journal import STALE_SECONDS, Journal, NewStep, Run
 from ops.kernel.owner import Owner
 from ops.kernel.store import State
@@ -34,6 +36,17 @@ def give(place: Place, run_id: str, to: Owner, silent: float = 0.0) -> None:
         f"UPDATE script_execution_log SET host = '{to.host}', pid = {to.pid}, "
         f"pid_started = {to.started}, heartbeat = heartbeat - {silent} WHERE id = '{run_id}'"
     )
+
+
+def hear(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    return worker.stdout.readline().strip()
+
+
+def tell(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write("\n")
+    worker.stdin.flush()
 
 
 def test_a_living_run_is_not_taken(journal: Journal, run_id: str) -> None:
@@ -70,8 +83,7 @@ def test_a_run_of_a_process_of_this_host_that_is_gone_is_taken_at_once(
 
 def test_the_run_of_a_killed_process_is_taken_at_once(place: Place, journal: Journal) -> None:
     worker = place.worker("hold")
-    assert worker.stdout is not None
-    run_id = worker.stdout.readline().strip()
+    run_id = hear(worker)
     assert not journal.take(run_id)
     worker.kill()
     # Not reaped yet: a zombie is as dead.
@@ -106,10 +118,13 @@ def test_a_run_that_ended_without_success_may_go_on(
 
 def test_of_two_takers_one_wins(place: Place, journal: Journal, run_id: str) -> None:
     give(place, run_id, ELSEWHERE, 100)
-    at = time.time() + 4
-    workers = [place.worker("take", run_id, at) for _ in range(3)]
-    answers = sorted(worker.communicate()[0].strip() for worker in workers)
-    assert answers == ["False", "False", "True"]
+    workers = [place.worker("take", run_id) for _ in range(3)]
+    assert [hear(worker) for worker in workers] == ["ready"] * 3
+    for worker in workers:
+        tell(worker)
+    assert sorted(hear(worker) for worker in workers) == ["False", "False", "True"]
+    for worker in workers:
+        worker.communicate("\n")
 
 
 def test_a_heartbeat_between_look_and_take_keeps_the_run(
@@ -133,14 +148,27 @@ def test_the_owner_that_wakes_up_after_all_is_stopped_at_its_next_step(
     sleeper, taker = Journal(state), Journal(state)
     place.as_owner("UPDATE script_execution_log SET heartbeat = heartbeat - 100")
     assert taker.take(run_id, ELSEWHERE)
-    with pytest.raises(Busy, match="taken over by process 4711 on elsewhere"):
+    with pytest.raises(TakenOver, match="taken over by process 4711 on elsewhere"):
         sleeper.step_started(run_id, "build", 0)
-    with pytest.raises(Busy):
+    with pytest.raises(TakenOver):
         sleeper.finish(run_id, "done", 0)
     assert not sleeper.heartbeat(run_id)
     taker.step_started(run_id, "build", 0)
     assert taker.heartbeat(run_id)
     taker.finish(run_id, "interrupted", 1)
+
+
+def test_a_machine_without_process_namespaces_has_its_plain_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def name() -> str:
+        return owner.host.__wrapped__()
+
+    monkeypatch.setattr(owner, "_NAMESPACE", tmp_path / "missing")
+    assert name() == actor.host()
+    (tmp_path / "other").touch()
+    monkeypatch.setattr(owner, "_NAMESPACE", tmp_path / "other")
+    assert name() == f"{actor.host()}/{(tmp_path / 'other').stat().st_ino}"
 
 
 def test_an_unknown_run_cannot_be_taken(journal: Journal) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pwd
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,19 +20,21 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 
-from ops.kernel import guard, state_migrations, tables
+from ops.kernel import guard, settings, state_migrations, tables
 from ops.kernel.errors import (
+    Busy,
     ConfigurationError,
     ConnectionFailed,
     EffectRefused,
     NotPermitted,
     OpsError,
 )
-from ops.kernel.store import State
+from ops.kernel.journal import Journal
+from ops.kernel.store import State, migrate, open_state
 from ops.kernel.store.engine import Target, postgresql, sqlite
 from ops.kernel.store.state import open_target
 from tests.support.postgres import Postgres
-from tests.support.state import ROOT, Place
+from tests.support.state import ROOT, Place, new_run
 
 SELECT_RUNS = sa.select(tables.runs)
 
@@ -161,11 +168,84 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     assert "move" in caught.value.hint
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_of_somebody_else_is_not_permitted(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(NotPermitted):
-        open_target(sqlite(tmp_path / ".ops"))
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        with pytest.raises(NotPermitted):
+            open_target(sqlite(tmp_path / ".ops"))
+    finally:
+        os.seteuid(user)
+
+
+def test_a_file_that_cannot_be_opened_is_not_permitted(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    with pytest.raises(NotPermitted, match="unable to open") as caught:
+        open_target(sqlite(tmp_path))
+    assert "ls -la" in caught.value.hint
+
+
+def test_another_error_of_the_database_is_told_as_it_is(state: State) -> None:
+    with pytest.raises(OpsError, match="nothing_like_it"):
+        state.rows(sa.text("SELECT * FROM nothing_like_it"))
+    with pytest.raises(OpsError, match="missing"):
+        state.rows(sa.select(tables.runs).where(tables.runs.c.id == sa.bindparam("missing")))
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["for ever", "for a moment"])
+def test_a_migration_of_another_process_is_waited_for(
+    place: Place, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ops.kernel.store.migrate._LOCK_SECONDS", 0.3 if held else 30)
+    with migrating(place) as release:
+        if held:
+            with pytest.raises(Busy, match="being migrated"):
+                place.open()
+        else:
+            threading.Timer(0.2, release).start()
+            place.open().close()
+
+
+@contextmanager
+def migrating(place: Place) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a migration as another process would; give a way to let it go."""
+    if place.server is None:
+        place.folder.mkdir()
+        handle = os.open(place.folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield lambda: fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+        return
+    with place.server.connect(place.name) as connection:
+        connection.execute(f"SELECT pg_advisory_lock({migrate._ADVISORY_KEY})".encode())
+        yield connection.close
+
+
+SETTINGS = """
+[app]
+name = "shop"
+[services.backend]
+command = "backend --port {port}"
+port = 8000
+[environments.development]
+target = "local"
+"""
+
+
+def test_the_settings_decide_which_database_it_is(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "ops.toml").write_text(SETTINGS)
+    names = ("OPS_STATE_URL", "OPS_STATE_ADMIN_URL")
+    variables = dict(zip(names, place.arguments, strict=True)) if place.server else {}
+    loaded = settings.load(start=tmp_path, environ=variables)
+    assert open_state(loaded, create=False) is None
+    made = open_state(loaded)
+    assert made is not None
+    with made:
+        run_id = Journal(made).begin(new_run())
+    with place.open() as state:
+        assert Journal(state).get(run_id).state == "running"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from ops.kernel.audit import Audit
-from ops.kernel.errors import ConnectionFailed, NotPermitted
+from ops.kernel.errors import ConnectionFailed, NotPermitted, OpsError
 from ops.kernel.journal import Journal
 from ops.kernel.store import State
 from ops.kernel.store.engine import postgresql
@@ -18,11 +21,9 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def place(postgres: Postgres, tmp_path: object) -> Place:
+def place(postgres: Postgres, tmp_path: Path) -> Place:
     """A database on the server."""
-    from pathlib import Path
-
-    return Place(Path(str(tmp_path)), postgres, postgres.create())
+    return Place(tmp_path, postgres, postgres.create())
 
 
 def test_the_application_alone_is_enough(place: Place, postgres: Postgres) -> None:
@@ -91,3 +92,8 @@ def test_a_stopped_server_does_not_answer(state: State, postgres: Postgres) -> N
     finally:
         postgres.start()
     assert journal.heartbeat(run_id)
+
+
+def test_a_value_that_the_driver_refuses_is_an_error(state: State) -> None:
+    with pytest.raises(OpsError, match="NUL"):
+        state.rows(sa.text("SELECT :text"), {"text": "\0"})

@@ -26,7 +26,9 @@ def running(shop: Project, group: str) -> int:
 
 
 def daemons(shop: Project) -> list[psutil.Process]:
-    return orphans.find(shop.home, {"supervisord"})
+    found = orphans.find(shop.home, {"supervisord"})
+    # A program carries the daemon's marker until its launcher has read its own.
+    return [each for each in found if "supervisor.supervisord" in each.cmdline()]
 
 
 def kill_daemon(shop: Project) -> None:

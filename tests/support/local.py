@@ -61,10 +61,9 @@ def project(seconds: float = 60) -> Iterator[Project]:
     folder.chmod(0o755)
     (folder / "ops.toml").write_text(OPS_TOML)
     try:
-        made = at(folder, seconds)
-        yield made
-        at(folder).daemon().shutdown()
+        yield at(folder, seconds)
     finally:
+        at(folder).daemon().shutdown()
         shutil.rmtree(folder)
 
 

@@ -85,6 +85,7 @@ class Place:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.support.state_worker", values],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -25,11 +25,12 @@ def append(state: State, actor: str, count: str) -> None:
         Audit(state).append(actor, "deploy", "local", "done", {"number": number})
 
 
-def take(state: State, run_id: str, at: str) -> None:
-    """Try to take a run at a moment, in seconds since the epoch."""
-    journal = Journal(state)
-    time.sleep(max(0.0, float(at) - time.time()))
-    print(journal.take(run_id))
+def take(state: State, run_id: str) -> None:
+    """Try to take a run when told to; live until told to end, or the run would be free again."""
+    print("ready", flush=True)
+    input()
+    print(Journal(state).take(run_id), flush=True)
+    input()
 
 
 def hold(state: State) -> None:

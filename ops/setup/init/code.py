@@ -84,6 +84,19 @@ class Code:
         """Routes that answer about health."""
         return [each for each in self.routes if reads.HEALTH.fullmatch(each.what)]
 
+    def below(self, folder: PurePosixPath) -> Code:
+        """Return what the sources below a folder say."""
+
+        def inside(found: list[Read]) -> list[Read]:
+            return [each for each in found if folder in each.path.parents]
+
+        return Code(
+            routes=inside(self.routes),
+            prefixes=inside(self.prefixes),
+            variables=inside(self.variables),
+            version_keys=inside(self.version_keys),
+        )
+
 
 def scan(repository: Repository) -> Code:
     """Look at every Python file except tests and migrations."""

@@ -35,6 +35,9 @@ SERVERS: Final = {
     "hypercorn": Server(("-b", "--bind"), ("--reload",), ("--bind", "unix:{socket}")),
     "gunicorn": Server(("-b", "--bind"), ("--reload",), ("--bind", "unix:{socket}")),
     "daphne": Server(("-b", "--bind", "-p", "--port", "-u"), (), ("-u", "{socket}")),
+    "fastapi": Server(
+        ("--host", "--port"), ("--reload",), ("--host", "127.0.0.1", "--port", "{port}")
+    ),
     "granian": Server(
         ("--host", "--port"), ("--reload",), ("--host", "127.0.0.1", "--port", "{port}")
     ),

@@ -23,6 +23,7 @@ from ops.setup.init import (
 )
 from ops.setup.init.draft import DEVELOPMENT, Draft, Finding, Section, clean
 from ops.setup.init.repository import Repository, Unread
+from ops.setup.init.survey import Survey
 
 _SERVICES: Final = re.compile(r"(services|environments)\.([^.\[]+)")
 _PROXY_PORTS: Final = (8080, 8090, 8180, 8280)
@@ -67,7 +68,7 @@ def make(folder: Path) -> Proposal:
     ]
     health = processes.helm(draft, repository)
     front = node.services(draft, repository)
-    survey = services.Survey(repository, sources, found, declared, front, health)
+    survey = Survey(repository, sources, found, declared, front, health)
     package = services.describe(draft, survey)
     python = Draft(findings=draft.findings, decisions=draft.decisions)
     if sources.applications or declared or repository.named("alembic.ini"):

@@ -127,7 +127,7 @@ def _web(
         made.put("directory", str(directory))
     _command(draft, survey, made, process, place, application)
     made.put("port", _free_port(draft, process.port or 8000))
-    routes = survey.code if application is not None else Code()
+    routes = survey.code.below(directory) if application is not None else Code()
     traffic.route(draft, survey, made, routes)
     traffic.health(draft, survey, made, process, routes)
     made.put("environment", process.environment)
@@ -149,7 +149,7 @@ def _command(
     command = process.command.command
     if application is not None and place is not None:
         own = servers.commands(draft, survey.repository, survey.dependencies, application, place)
-        if not command or _DEVELOPMENT_SERVERS.search(command):
+        if "{" not in command or _DEVELOPMENT_SERVERS.search(command):
             command = own.command
         made.put("command", command)
         made.put("development", own.development)
@@ -158,10 +158,9 @@ def _command(
         command = f"env PORT={{port}} {command}"
         draft.decide(f"{made.header}: does it listen on 127.0.0.1 and on the port in PORT?")
     made.put("command", command)
-    if "{socket}" in command and "uvicorn" in command:
-        made.put("development", command.replace("--uds {socket}", "--reload --port {port}"))
-    elif "{socket}" in command:
-        made.put("development", command.replace("unix:{socket}", "127.0.0.1:{port}"))
+    if "{socket}" in command:
+        listen = command.replace("--uds {socket}", "--reload --port {port}")
+        made.put("development", listen.replace("unix:{socket}", "127.0.0.1:{port}"))
 
 
 def _background(draft: Draft, process: Process, place: Place | None) -> None:

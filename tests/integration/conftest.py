@@ -1,0 +1,53 @@
+"""Applications to deploy; they share a home, so what is expensive is installed and built once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+from tests.support.project import Project, Ran, place, project
+
+
+@pytest.fixture(scope="session")
+def shared_home() -> Iterator[Path]:
+    require("haproxy", "haproxy", "/usr/sbin")
+    require("pg_ctl", "postgresql", "/usr/lib/postgresql/*/bin")
+    with place() as home:
+        yield home
+
+
+@dataclass(frozen=True)
+class First:
+    """The sample's first deploy, on an empty home."""
+
+    shop: Project
+    release: str
+    ran: Ran
+
+
+@pytest.fixture(scope="session")
+def first(shared_home: Path) -> Iterator[First]:
+    """The sample stays deployed, so that its environment and build are never superfluous."""
+    require("npm", "npm")
+    with project("shop", shared_home) as shop:
+        ran = shop.deploy()
+        assert ran.code == 0, ran.text
+        yield First(shop, shop.git("rev-parse", "HEAD")[:12], ran)
+
+
+@pytest.fixture
+def shop(shared_home: Path, first: First) -> Iterator[Project]:
+    """The sample in an environment of its own, not deployed yet; environment and build are there."""
+    with project("shop", shared_home) as made:
+        yield made
+
+
+@pytest.fixture
+def tiny(shared_home: Path) -> Iterator[Project]:
+    """The smallest application, not deployed yet."""
+    with project("tiny", shared_home) as made:
+        yield made

@@ -1,0 +1,321 @@
+"""Applications that tests deploy: a git repository of their own, the product as real processes, and a clean end.
+
+    with place() as home, project("tiny", home) as tiny:
+        assert tiny.deploy().code == 0
+
+Several projects may share a home, and with it the daemon, PostgreSQL, environments and builds: each has an
+environment with a name and a port of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from ops.hosts import home as homes
+from ops.hosts import http, orphans, ports
+from ops.hosts.home import Home
+from ops.hosts.rpc import Client
+from ops.kernel import settings
+from ops.kernel.errors import ConnectionFailed
+from tests.conftest import OWN_PREFIXES, OWN_VARIABLES
+from tests.support.local import eventually, lives
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ROOT / "tests" / "integration" / "apps"
+LIMIT = 240.0
+"""Seconds that one command of a test may take."""
+_LEFT_OUT = shutil.ignore_patterns(
+    "node_modules", "dist", "build", "__pycache__", "*.egg-info", ".env.local", ".ops"
+)
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended.
+
+    Args:
+        code: Exit code.
+        out: Standard output.
+        err: Standard error.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Both outputs."""
+        return self.out + self.err
+
+    @property
+    def json(self) -> Any:
+        """Standard output of `--format json`."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Project:
+    """An application in a git repository of its own.
+
+    Args:
+        folder: The repository; ops.toml lies in it.
+        base: OPS_HOME.
+        environment: Name of the environment that the tests deploy to.
+        port: Where its proxy listens.
+        variables: Of every command, beside those of this process.
+        program: What is run.
+    """
+
+    folder: Path
+    base: Path
+    environment: str
+    port: int
+    variables: dict[str, str] = field(default_factory=dict)
+    program: list[str] = field(default_factory=lambda: [sys.executable, "-m", "ops.program"])
+
+    @property
+    def home(self) -> Home:
+        """Its folders on this machine."""
+        return homes.of(settings.load(start=self.folder, environ={"OPS_HOME": str(self.base)}))
+
+    @property
+    def own(self) -> Path:
+        """Folder of its environment below the home: releases, slots, proxy, lock, backups."""
+        return self.base / "environments" / self.environment
+
+    def run(self, *words: str, **variables: str) -> Ran:
+        """Run a task to its end."""
+        process = self.start(*words, **variables)
+        try:
+            out, err = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"{words} did not end within {LIMIT:g} s: {out}{err}") from None
+        return Ran(process.returncode, out, err)
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a task on this environment and do not wait for it."""
+        return subprocess.Popen(
+            [*self.program, *words, "--env", self.environment],
+            cwd=self.folder,
+            env={**clean_variables(), "OPS_HOME": str(self.base), **self.variables, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def deploy(self, *words: str, **variables: str) -> Ran:
+        """Deploy; the caller looks at how it ended."""
+        return self.run("deploy", *words, **variables)
+
+    def deployed(self, *words: str, **variables: str) -> str:
+        """Deploy, which must succeed; return the release that serves then."""
+        ran = self.deploy(*words, **variables)
+        assert ran.code == 0, ran.text
+        return self.serving()
+
+    def json(self, *words: str) -> Any:
+        """Return the answer of a task in JSON."""
+        return self.run(*words, "--format", "json").json
+
+    def serving(self) -> str:
+        """Return the release that serves as `releases` says it, empty for none."""
+        rows = self.json("releases")["releases"]
+        return next((str(each["id"]) for each in rows if each["state"] == "serves"), "")
+
+    def git(self, *words: str) -> str:
+        """Run git in the repository."""
+        person = ("-c", "user.name=tester", "-c", "user.email=tester@localhost")
+        ran = subprocess.run(
+            ["git", *person, *words], cwd=self.folder, check=True, capture_output=True, text=True
+        )
+        return ran.stdout.strip()
+
+    def put(self, name: str, text: str) -> None:
+        """Write one file below the repository."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text in a file of the repository; it must be there."""
+        text = (self.folder / name).read_text()
+        assert old in text, f"{name} has no {old!r}"
+        self.put(name, text.replace(old, new))
+
+    def commit(self, message: str = "a change") -> str:
+        """Commit everything, also nothing; return the release id of the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")[:12]
+
+    def get(self, path: str) -> http.Answer:
+        """Ask the application through its proxy."""
+        return http.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+    def query(self, statement: str) -> list[Any]:
+        """Ask the embedded database as its owner; empty when it gives no rows."""
+        passwords = json.loads((self.base / "postgres" / "credentials.json").read_text())
+        name = next(each for each in passwords if each.endswith(f"_{self.environment}"))
+        with psycopg.connect(
+            host=str(self.home.sockets), dbname=name, user=name, password=passwords[name]
+        ) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def processes(self) -> dict[str, list[int]]:
+        """Return the living processes of this environment by program, found by what they carry, not by whom."""
+        found: dict[str, list[int]] = {}
+        for process in orphans.find(self.home):
+            with contextlib.suppress(psutil.Error):
+                if lives(process):
+                    program = process.environ().get(orphans.VARIABLE, "").rpartition(":")[2]
+                    found.setdefault(program, []).append(process.pid)
+        return {
+            name: pids for name, pids in found.items() if name.startswith(f"{self.environment}-")
+        }
+
+    def half_made(self) -> list[Path]:
+        """Return what an interrupted or failed deploy left behind: releases without record, partial files."""
+        releases = [
+            path
+            for path in (self.own / "releases").glob("*")
+            if not (path / "release.json").is_file()
+        ]
+        partial = [*self.own.rglob("*.partial"), *(self.base / "builds").glob("*.partial")]
+        return [*releases, *partial]
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """Give a folder for OPS_HOME that the service user can enter; at its end no process of it is left."""
+    base = Path(tempfile.mkdtemp(prefix="invops-home-"))
+    base.chmod(0o755)
+    try:
+        yield base
+        end(base)
+    finally:
+        kill_all(base)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def end(base: Path) -> None:
+    """Stop the daemon of a home as `shutdown` of its interface does; it must leave no process."""
+    sockets = base / "sockets"
+    if not sockets.exists():
+        return
+    with contextlib.suppress(ConnectionFailed):
+        Client(sockets / "supervisor.sock").change("stop the daemon of a test", "shutdown")
+    left = carriers(base)
+    gone = eventually(lambda: not any(map(lives, left)), 40)
+    assert gone, f"left behind: {[each.cmdline() for each in left if lives(each)]}"
+    assert not carriers(base), f"left behind: {[each.cmdline() for each in carriers(base)]}"
+
+
+def kill_all(base: Path) -> None:
+    """End what is left of a home, process by process; a last resort after a failed test."""
+    for process in carriers(base):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    eventually(lambda: not carriers(base), 10)
+
+
+def carriers(base: Path) -> list[psutil.Process]:
+    """Return the living processes that carry the marker of a home."""
+    found = orphans.find(Home(base, base))
+    return [each for each in found if lives(each)]
+
+
+@contextmanager
+def project(
+    app: str, base: Path, *, below: Path | None = None, environment: str = ""
+) -> Iterator[Project]:
+    """Give an application in a new repository with one commit; its environment is gone at the end.
+
+    Args:
+        app: Name in tests/integration/apps, or `shop` for the sample.
+        base: OPS_HOME, see `place`.
+        below: Folder for the repository; a temporary one when missing.
+        environment: Its name; a new one when missing.
+    """
+    name = environment or f"e{next(_NUMBERS)}"
+    with contextlib.ExitStack() as stack:
+        if below is None:
+            below = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="invops-app-")))
+        made = Project(below / app, base, name, free_port())
+        copy(app, made.folder)
+        text = (made.folder / "ops.toml").read_text()
+        head, _, tail = text.partition("[environments.local]")
+        tail = "\n".join(
+            f"port = {made.port}" if line.startswith("port =") else line
+            for line in tail.splitlines()
+        )
+        head = head.replace('default_environment = "local"', f'default_environment = "{name}"')
+        made.put("ops.toml", f"{head}[environments.{name}]{tail}\n")
+        made.git("init", "--quiet", "--initial-branch", "main")
+        made.commit("first")
+        try:
+            yield made
+        finally:
+            remove_environment(made)
+
+
+def copy(app: str, folder: Path) -> None:
+    """Copy an application as its repository has it, without what was installed or built."""
+    if app != "shop":
+        shutil.copytree(APPS / app, folder, ignore=_LEFT_OUT)
+        return
+    shutil.copytree(ROOT / "examples" / "shop", folder / "examples" / "shop", ignore=_LEFT_OUT)
+    for name in ("ops.toml", ".gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+
+
+def remove_environment(made: Project) -> None:
+    """Stop the processes of one environment in a shared home and remove its folder."""
+    sockets = made.base / "sockets"
+    client = Client(sockets / "supervisor.sock")
+    groups = [f"{made.environment}-{each}" for each in ("proxy", "blue", "green")]
+    with contextlib.suppress(ConnectionFailed):
+        known = {each["group"] for each in client.ask("getAllProcessInfo")}
+        for group in [each for each in groups if each in known]:
+            client.change("stop a test's processes", "stopProcessGroup", group, True)
+            client.change("forget them", "removeProcessGroup", group)
+            (made.base / "supervisor" / "conf.d" / f"{group}.conf").unlink(missing_ok=True)
+    shutil.rmtree(made.own, ignore_errors=True)
+
+
+def clean_variables() -> dict[str, str]:
+    """Return this process's variables without those that change what a task does."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OWN_VARIABLES and not name.startswith(OWN_PREFIXES)
+    }
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, below those that the system gives to outgoing connections."""
+    while not ports.is_free(port := random.randrange(18_000, 32_000)):
+        pass
+    return port
