@@ -7,11 +7,13 @@ from typing import Final
 
 MODULES: Final = (
     "ops.deploy.build",
+    "ops.deploy.checkout",
     "ops.deploy.gate",
     "ops.deploy.hostsetup",
     "ops.deploy.locking",
     "ops.deploy.preflight",
     "ops.deploy.proxy",
+    "ops.deploy.prune",
     "ops.deploy.releases",
     "ops.deploy.slots",
     "ops.deploy.static",

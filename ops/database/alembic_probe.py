@@ -1,6 +1,8 @@
 """Print the pending revisions of an Alembic project as one line of JSON; run by the application's interpreter."""
 
+import hashlib
 import json
+import pathlib
 import sys
 
 from alembic.config import Config
@@ -34,6 +36,7 @@ print(
                 "id": each.revision,
                 "title": each.doc or "",
                 "breaks_old": bool(getattr(each.module, "invops_breaks_old", False)),
+                "checksum": hashlib.sha256(pathlib.Path(each.path).read_bytes()).hexdigest(),
             }
             for each in reversed(waiting)
         ]

@@ -58,11 +58,13 @@ class Migration:
         id: Revision or version.
         title: Its name or first line.
         breaks_old: Whether it declares that the release before it stops working.
+        checksum: SHA-256 of its file.
     """
 
     id: str
     title: str
     breaks_old: bool
+    checksum: str
 
 
 def pending(context: Context, source: Source, url: SecretStr) -> list[Migration]:
@@ -96,7 +98,7 @@ def apply(context: Context, source: Source, url: SecretStr) -> None:
                 connection.execute(each.text)
                 connection.execute(
                     "insert into schema_migrations (version, name, sha256) values (%s, %s, %s)",
-                    [each.migration.id, each.migration.title, each.sha256],
+                    [each.migration.id, each.migration.title, each.migration.checksum],
                 )
 
 
@@ -104,7 +106,6 @@ def apply(context: Context, source: Source, url: SecretStr) -> None:
 class _File:
     path: Path
     text: bytes
-    sha256: str
     migration: Migration
 
 
@@ -118,9 +119,8 @@ def _files(source: Source) -> list[_File]:
             )
         text = path.read_bytes()
         breaks = bool(BREAKS_OLD.search(text.decode(errors="replace")))
-        found.append(
-            _File(path, text, hashlib.sha256(text).hexdigest(), Migration(version, name, breaks))
-        )
+        checksum = hashlib.sha256(text).hexdigest()
+        found.append(_File(path, text, Migration(version, name, breaks, checksum)))
     return sorted(found, key=lambda each: (len(each.migration.id), each.migration.id))
 
 
@@ -130,7 +130,7 @@ def _files_pending(source: Source, applied: Mapping[str, str]) -> list[_File]:
         known = applied.get(each.migration.id)
         if known is None:
             waiting.append(each)
-        elif known != each.sha256:
+        elif known != each.migration.checksum:
             raise ConfigurationError(
                 f"{each.path.name} was changed after it was applied",
                 hint="restore it and write a new migration",

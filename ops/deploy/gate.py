@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from ops.backup import dump
-from ops.database import migrations
+from ops.database import migrations, sql
 from ops.database.server import Server
 from ops.deploy import build, places, releases
 from ops.hosts import account, home
@@ -141,10 +142,37 @@ def migrate(context: Context, release: str) -> Applied:
     known = releases.load(context.settings, release)
     ids, breaks = [each.id for each in before], any(each.breaks_old for each in before)
     releases.save(context.settings, replace(known, migrations=ids, breaks_older=breaks))
+    began = time.monotonic()
     try:
         migrations.apply(context, source, url)
     except OpsError as error:
+        _record(context, url, before, "failed", time.monotonic() - began)
         if migrations.pending(context, source, url) != before:
             raise Unsettled("a migration failed and left a part behind", why=str(error)) from error
         raise
+    _record(context, url, before, "done", time.monotonic() - began)
     return Applied(ids, not breaks)
+
+
+def _record(
+    context: Context,
+    url: SecretStr,
+    applied: list[migrations.Migration],
+    result: str,
+    seconds: float,
+) -> None:
+    """Write the migrations into the table `migration_history`; they were one transaction, so they share its time."""
+    if context.history is None:
+        return
+    for each in applied:
+        context.history.migration(
+            run_id=context.run_id,
+            environment=context.settings.name,
+            target=sql.describe(url),
+            actor=context.actor,
+            version=each.id,
+            name=each.title,
+            checksum=each.checksum,
+            result=result,
+            seconds=seconds,
+        )

@@ -15,7 +15,7 @@ from ops.kernel.errors import OpsError
 from ops.kernel.settings.models import Settings
 from ops.kernel.steps import step
 
-_BY_HASH = re.compile(r"(.*-)?[0-9a-f]{16}")
+_BY_HASH = re.compile(r"(.*-)?[0-9a-f]{16}(\.partial)?")
 """Names of environments and builds that belong to releases; others (of the static server) are not ours to remove."""
 
 
@@ -59,7 +59,9 @@ def unused(context: Context) -> list[Path]:
     used = {each.requirements for each in known} | _development(settings)
     built = {f"{name}-{key}" for each in known for name, key in each.builds.items()}
     candidates = [each for each in here.venvs.glob("*") if each.name not in used]
-    candidates += [each for each in here.builds.glob("*") if each.name not in built]
+    candidates += [
+        each for each in here.builds.glob("*") if each.name.removesuffix(".partial") not in built
+    ]
     daemon = places.daemon_of(context)
     running = json.dumps([daemon.definition(each.name) for each in daemon.programs()])
     return [

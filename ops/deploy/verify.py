@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from ops.deploy import health, places, releases
 from ops.hosts import haproxy
+from ops.kernel import redact
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.steps import step
@@ -29,7 +33,7 @@ def ready(context: Context, slot: str, release: str) -> None:
     ]
     group = places.group(context.settings, slot)
     daemon = places.daemon_of(context)
-    health.wait_healthy(context, targets, BOOT, meanwhile=lambda: daemon.fail_if_given_up(group))
+    _check(context, targets, BOOT, lambda: daemon.fail_if_given_up(group))
     daemon.wait_running(group)
 
 
@@ -43,7 +47,37 @@ def served(context: Context, release: str) -> None:
     known = releases.load(context.settings, release)
     address = f"127.0.0.1:{context.settings.environment.port}"
     targets = [_target(known, name, address) for name in known.services if _is_routed(known, name)]
-    health.wait_healthy(context, targets, THROUGH_PROXY)
+    _check(context, targets, THROUGH_PROXY, lambda: None)
+
+
+def _check(
+    context: Context,
+    targets: list[health.HealthTarget],
+    within: float,
+    meanwhile: Callable[[], None],
+) -> None:
+    """Wait for health and write what was found into the table `health_check_results`."""
+    try:
+        health.wait_healthy(context, targets, within, meanwhile=meanwhile)
+    finally:
+        for target in targets:
+            _record(context, target)
+
+
+def _record(context: Context, target: health.HealthTarget) -> None:
+    if context.history is None:
+        return
+    began = time.monotonic()
+    found = health.probe(target)
+    context.history.health(
+        run_id=context.run_id,
+        environment=context.settings.name,
+        target=f"{target.address}{target.path}",
+        name=target.service,
+        result="healthy" if found.ok else "unhealthy",
+        detail=redact.CENTRAL.text(found.reason or found.version),
+        seconds=time.monotonic() - began,
+    )
 
 
 def _target(release: releases.Release, name: str, address: str) -> health.HealthTarget:

@@ -11,6 +11,7 @@ from ops.kernel.deadline import Deadline
 from ops.kernel.events import Event
 
 if TYPE_CHECKING:
+    from ops.kernel.history import History
     from ops.kernel.secrets import Secrets
     from ops.kernel.settings.models import Settings
 
@@ -41,6 +42,7 @@ class Context:
         output: Takes raw output of commands (already whole lines, not redacted) for the run's log.
         announce: Tells all observers of an event.
         child: Records process group and start time (seconds since the epoch) of a child in the journal.
+        history: Where migrations and health checks are recorded; None outside of a run.
     """
 
     settings: Settings
@@ -52,6 +54,7 @@ class Context:
     output: Callable[[bytes], None] = _ignore_output
     announce: Callable[[Event], None] = _ignore_event
     child: Callable[[int, float], None] = _ignore_child
+    history: History | None = None
 
     def note(self, message: str) -> None:
         """Tell the observers one fact about the current step."""

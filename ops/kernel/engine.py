@@ -114,7 +114,7 @@ def _perform(run: Run, step: Step) -> None:
     try:
         arguments = steps.resolve(dict(step.arguments), run.results)
         done = action.check(context, **arguments) if action.check else None
-        if done is not None:
+        if done is not None and run.states.get(step.id) not in TOUCHED:
             _skip(run, step, done)
             return
         run.journal.step_started(run.id, step.id, run.log_offset())
@@ -122,7 +122,9 @@ def _perform(run: Run, step: Step) -> None:
         run.announce("step.started", step.id, step.title, limit=step.limit, deadline=context.deadline)
         if action.interruptible:
             run.signals.interruptible(context.deadline)
-        result = steps.result_json(action.function(context, **arguments))
+        # A look-first that finds what a killed process of this run did: it is ours, and undo must take it back.
+        made = action.function(context, **arguments) if done is None else done.result
+        result = steps.result_json(made)
         run.announce("step.acted", step.id, step.title)
         context.deadline.check(step.title)
         run.journal.step_done(run.id, step.id, result)

@@ -37,6 +37,7 @@ def operate(
     plan = make(context, **arguments)
     steps.check_references(plan.steps)
     if plan.nothing:
+        _close_dead_runs(call)
         return Report(f"nothing to change: {plan.nothing}", status="nothing", data={"environment": plan.environment})
     if call.options.plan and call.options.plan != plan.digest:
         raise ConfigurationError(
@@ -56,9 +57,16 @@ def operate(
         )
     policy.confirm(plan, call.settings, call.options)
     if lock_of is None:
-        return _run(call, plan, None)
+        return _run(call, lambda: plan, None)
     with session.hold(call, lock_of(context)) as held:
-        return _run(call, _unchanged(plan, make(context, **arguments)), held)
+        return _run(call, lambda: _unchanged(plan, make(context, **arguments)), held)
+
+
+def _close_dead_runs(call: Invocation) -> None:
+    state = None if call.options.dry_run else call.state()
+    if state is not None:
+        with state:
+            recovery.supersede(call, state)
 
 
 def _unchanged(shown: Plan, now: Plan) -> Plan:
@@ -70,11 +78,12 @@ def _unchanged(shown: Plan, now: Plan) -> Plan:
     return now
 
 
-def _run(call: Invocation, plan: Plan, held: Held | None) -> Report:
+def _run(call: Invocation, plan_now: Callable[[], Plan], held: Held | None) -> Report:
     state = open_state(call.settings, create=True)
     assert state is not None
     with state:
         recovery.supersede(call, state)
+        plan = plan_now()  # after what dead runs left behind was ended
         run_id = _begin(call, state, plan)
         with session.session(call, state, plan, run_id, held) as opened:
             return session.carry_out(opened)

@@ -15,12 +15,14 @@ from ops.kernel import audit, engine, exits, log, redact, terminal
 from ops.kernel.context import Context
 from ops.kernel.errors import Interrupted, OpsError, StepFailed, TakenOver, Unsettled
 from ops.kernel.events import Event, Observer
+from ops.kernel.history import History
 from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal
 from ops.kernel.lock import Held, Lock
 from ops.kernel.plan import Plan
 from ops.kernel.records import RunState
 from ops.kernel.report import Report
+from ops.kernel.settings import environ
 from ops.kernel.signals import Abandoned, Signals
 from ops.kernel.store import State
 
@@ -73,7 +75,13 @@ def session(call: Invocation, state: State, plan: Plan, run_id: str, held: Held 
     level = settings.options.log_level.upper() or log.KIND_LEVELS.get(call.task.kind, "INFO")
     run_log = log.RunLog(settings.ops_folder / "logs" / f"{run_id}.log", call.name, level)
     announce = _announcer([run_log.observe, _screen(call, level), *EXTRA_OBSERVERS])
-    context = dataclasses.replace(call.context(), run_id=run_id, output=run_log.output, announce=announce)
+    context = dataclasses.replace(
+        call.context(),
+        run_id=run_id,
+        output=run_log.output,
+        announce=announce,
+        history=History(state),
+    )
     journal = Journal(state)
     with Signals() as signals, _heartbeat(journal, run_id):
         run = engine.Run(run_id, plan, context, journal, held, signals, run_log.offset)
@@ -181,10 +189,12 @@ def take_back(opened: Session) -> Report:
 def _success(opened: Session, state: str, data: dict[str, object]) -> Report:
     run, seconds = opened.run, time.monotonic() - opened.began
     facts = {"run": run.id, "log": str(opened.log.path)}
+    # The head of the audit trail belongs where this machine cannot change it, such as the log of a CI system.
+    head = {"audit head": str(opened.audit.head())}
     return Report(
         summary=f"{run.plan.operation} {run.plan.environment}: {state} in {seconds:.1f} s",
-        facts=facts,
-        data={**facts, "seconds": round(seconds, 3), **data},
+        facts={**facts, **(head if environ.get("CI") else {})},
+        data={**facts, **head, "seconds": round(seconds, 3), **data},
     )
 
 

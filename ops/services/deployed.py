@@ -25,7 +25,8 @@ def start(context: Context, services: list[str]) -> Plan:
     release = now.content(now.active).release
     if now.active not in places.SLOTS or not release:
         raise ConfigurationError(
-            f"{settings.name} has no release that could be started", hint=f"inv deploy --env {settings.name}"
+            f"{settings.name} has no release that could be started",
+            hint=f"inv deploy --env {settings.name}",
         )
     if now.daemon and now.proxy and now.content(now.active).running:
         return _plan("start", settings, [], nothing=f"{release} serves on {pipeline.url(settings)}")
@@ -53,11 +54,15 @@ def stop(context: Context, services: list[str]) -> Plan:
     alive = shutdown.alive(context)
     groups = [proxy_group(settings), *(places.group(settings, slot) for slot in places.SLOTS)]
     going = {group: _programs(settings, group, alive) for group in groups}
-    steps = [halt_group.step(group, id="stop", group_name=group) for group in groups if going[group]]
+    steps = [
+        halt_group.step(group, id="stop", group_name=group) for group in groups if going[group]
+    ]
     steps += shutdown.steps(context, set().union(*going.values())) if steps else []
     if not steps:
         return _plan("stop", settings, [], nothing=f"{settings.name} does not run")
-    return _plan("stop", settings, steps, observe.observe(context).release, seen={"programs": sorted(alive)})
+    return _plan(
+        "stop", settings, steps, observe.observe(context).release, seen={"programs": sorted(alive)}
+    )
 
 
 def proxy_group(settings: Settings) -> str:
@@ -75,12 +80,18 @@ def _programs(settings: Settings, group: str, alive: set[str]) -> set[str]:
 def _refuse_names(settings: Settings, services: list[str]) -> None:
     if services:
         raise ConfigurationError(
-            f"{settings.name} is deployed: it starts and stops as a whole", hint="leave out --service"
+            f"{settings.name} is deployed: it starts and stops as a whole",
+            hint="leave out --service",
         )
 
 
 def _plan(
-    operation: str, settings: Settings, steps: list[Step], release: str = "", seen: object = None, nothing: str = ""
+    operation: str,
+    settings: Settings,
+    steps: list[Step],
+    release: str = "",
+    seen: object = None,
+    nothing: str = "",
 ) -> Plan:
     target = f"{settings.environment.target} processes of {settings.app.name}"
     summary = {"release": release, "address": pipeline.url(settings)} if release else {}
@@ -88,7 +99,9 @@ def _plan(
 
 
 def _is_up(context: Context, group_name: str) -> Done | None:
-    states = [each.state for each in places.daemon_of(context).programs() if each.group == group_name]
+    states = [
+        each.state for each in places.daemon_of(context).programs() if each.group == group_name
+    ]
     return Done("runs already") if states and set(states) == {"RUNNING"} else None
 
 
@@ -102,7 +115,9 @@ def raise_group(context: Context, group_name: str) -> None:
     daemon = places.daemon_of(context)
     if not any(each.group == group_name for each in daemon.programs()):
         name = context.settings.name
-        raise StepFailed(f"{group_name} is not there any more", hint=f"inv deploy --env {name} makes it again")
+        raise StepFailed(
+            f"{group_name} is not there any more", hint=f"inv deploy --env {name} makes it again"
+        )
     daemon.start(group_name)
     daemon.wait_running(group_name)
 

@@ -56,14 +56,23 @@ def start(context: Context, services: list[str]) -> Plan:
     wanted = _chosen(settings, services)
     if reason := setup.unfinished(context):
         raise DependencyError(
-            f"{settings.name} is not set up: {reason}", hint=f"inv setup --env {workspace.DEVELOPMENT}"
+            f"{settings.name} is not set up: {reason}",
+            hint=f"inv setup --env {workspace.DEVELOPMENT}",
         )
     servers.settle(context, wanted)
     found = servers.observe(context, wanted)
     why = {name: each.why_start for name, each in found.items() if each.why_start}
-    steps = [*_host(context), *(run.step(name, group="start", service=name, why=why[name]) for name in why)]
+    steps = [
+        *_host(context),
+        *(run.step(name, group="start", service=name, why=why[name]) for name in why),
+    ]
     if not steps:
-        return _plan("start", settings, [], nothing=f"{_listed(wanted)} {_run(wanted, 'runs', 'run')} already")
+        return _plan(
+            "start",
+            settings,
+            [],
+            nothing=f"{_listed(wanted)} {_run(wanted, 'runs', 'run')} already",
+        )
     for name in why:
         _refuse_taken_port(settings, found[name])
         servers.program(context, name)  # a missing secret is found before anything is started
@@ -80,7 +89,9 @@ def stop(context: Context, services: list[str]) -> Plan:
     settings = context.settings
     programs = places.daemon_of(context).programs()
     living = {each.name for each in programs} | orphans.programs(home.of(settings))
-    there = sorted(name.removeprefix(servers.PREFIX) for name in living if name.startswith(servers.PREFIX))
+    there = sorted(
+        name.removeprefix(servers.PREFIX) for name in living if name.startswith(servers.PREFIX)
+    )
     # A server that ops.toml has no more can still be stopped.
     known = list(dict.fromkeys([*workspace.services(settings), *there]))
     wanted = [name for name in names.chosen(services, known, known) if name in there]
@@ -88,8 +99,16 @@ def stop(context: Context, services: list[str]) -> Plan:
     if not services:
         steps += shutdown.steps(context, {servers.group(name) for name in there})
     if not steps:
-        return _plan("stop", settings, [], nothing=f"{_listed(services)} {_run(services, 'does not run', 'do not run')}"
-                     if services else "nothing runs")
+        return _plan(
+            "stop",
+            settings,
+            [],
+            nothing=(
+                f"{_listed(services)} {_run(services, 'does not run', 'do not run')}"
+                if services
+                else "nothing runs"
+            ),
+        )
     return _plan("stop", settings, steps)
 
 
@@ -106,7 +125,15 @@ def _chosen(settings: Settings, services: list[str]) -> list[str]:
 
 def _plan(operation: str, settings: Settings, steps: list[Step], nothing: str = "") -> Plan:
     seen = {"steps": [each.title for each in steps]}
-    return Plan(operation, settings.name, f"the working tree {settings.app_folder}", tuple(steps), seen, {}, nothing)
+    return Plan(
+        operation,
+        settings.name,
+        f"the working tree {settings.app_folder}",
+        tuple(steps),
+        seen,
+        {},
+        nothing,
+    )
 
 
 def _listed(services: list[str]) -> str:
@@ -138,7 +165,11 @@ def _refuse_taken_port(settings: Settings, server: servers.Server) -> None:
     own = server.runs or server.left_over or (server.state is not None and server.state.pid)
     if port is None or own or ports.is_free(port) or _is_left_over(settings, server.name):
         return
-    look = f"lsof -nP -iTCP:{port} -sTCP:LISTEN" if sys.platform == "darwin" else f"ss -ltnp 'sport = :{port}'"
+    look = (
+        f"lsof -nP -iTCP:{port} -sTCP:LISTEN"
+        if sys.platform == "darwin"
+        else f"ss -ltnp 'sport = :{port}'"
+    )
     raise ConfigurationError(
         f"port {port} of {server.name} is taken by another program",
         hint=f"see who: {look}; or set `port` of [services.{server.name}] in ops.toml",
@@ -150,14 +181,22 @@ def _is_left_over(settings: Settings, name: str) -> bool:
 
 
 def _is_up(context: Context, service: str, why: str) -> Done | None:
-    return Done("runs already") if not servers.observe(context, [service])[service].why_start else None
+    return (
+        Done("runs already") if not servers.observe(context, [service])[service].why_start else None
+    )
 
 
 def _halt_again(context: Context, result: object, service: str, why: str) -> None:
     _end(context, service)
 
 
-@step(title="Start {service} ({why})", limit=minutes(2), check=_is_up, undo=_halt_again, interruptible=True)
+@step(
+    title="Start {service} ({why})",
+    limit=minutes(2),
+    check=_is_up,
+    undo=_halt_again,
+    interruptible=True,
+)
 def run(context: Context, service: str, why: str) -> Started:
     """Start a server and wait until it answers on its port.
 
@@ -191,7 +230,9 @@ def _wait(context: Context, service: str, begin: int) -> Started:
             return Started(state.pid)
         if limit.remaining() <= 0:
             where = servers.address(context.settings, service)
-            raise _failure(daemon, service, f"does not answer at {where} within {limit.seconds:g} s", begin)
+            raise _failure(
+                daemon, service, f"does not answer at {where} within {limit.seconds:g} s", begin
+            )
         context.deadline.check(f"starting {service}")
         context.progress("waits for its answer" if state.state == "RUNNING" else "comes up")
         time.sleep(_POLL)
@@ -207,7 +248,11 @@ def _failure(daemon: Daemon, service: str, what: str, begin: int) -> StepFailed:
             stream.seek(max(begin if end >= begin else 0, end - _BYTES))
             text = stream.read()
     lines = redact.CENTRAL.text(text.decode(errors="replace")).splitlines()[-_LINES:]
-    why = "its log ends with\n" + "\n".join(f"  {line}" for line in lines) if lines else "it wrote nothing"
+    why = (
+        "its log ends with\n" + "\n".join(f"  {line}" for line in lines)
+        if lines
+        else "it wrote nothing"
+    )
     return StepFailed(f"{service} {what}", why=why, hint=f"inv logs --service {service}")
 
 

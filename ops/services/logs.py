@@ -28,7 +28,9 @@ _TIME = re.compile(
 )
 _TIME_WITHIN = 200
 # Cursor movements, titles and colours of programs that believe they write to a terminal (ECMA-48).
-_CONTROLS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROLS = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])|[\x00-\x08\x0b-\x1f\x7f]"
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,14 @@ def _development(settings: Settings) -> dict[str, list[str]]:
 
 def _deployed(settings: Settings) -> dict[str, list[str]]:
     """Return programs by service: one in each slot."""
-    known = {name for each in releases.all_of(settings) for name in each.services} | set(settings.services)
+    known = {name for each in releases.all_of(settings) for name in each.services} | set(
+        settings.services
+    )
     ordered = [name for name in settings.services] + sorted(known - set(settings.services))
-    return {name: [f"{places.group(settings, slot)}-{name}" for slot in places.SLOTS] for name in ordered}
+    return {
+        name: [f"{places.group(settings, slot)}-{name}" for slot in places.SLOTS]
+        for name in ordered
+    }
 
 
 def _hide_secrets(context: Context, programs: Sequence[str]) -> None:
@@ -115,7 +122,9 @@ class Logs:
     """
 
     def __init__(self, files: Mapping[str, Sequence[Path]]) -> None:
-        self._tails = {service: [(path, Tail(path)) for path in paths] for service, paths in files.items()}
+        self._tails = {
+            service: [(path, Tail(path)) for path in paths] for service, paths in files.items()
+        }
 
     def __enter__(self) -> Self:
         """Use as a context: the files are closed at its end."""
@@ -134,14 +143,23 @@ class Logs:
         """
         streams = []
         for service, tails in self._tails.items():
-            timed = heapq.merge(*(_timed(path, tail.last(lines)) for path, tail in tails), key=_moment)
-            streams.append([(moment, Line(service, text)) for moment, text in [*timed][-lines:]] if lines else [])
+            timed = heapq.merge(
+                *(_timed(path, tail.last(lines)) for path, tail in tails), key=_moment
+            )
+            streams.append(
+                [(moment, Line(service, text)) for moment, text in [*timed][-lines:]]
+                if lines
+                else []
+            )
         return [line for _, line in heapq.merge(*streams, key=_moment)]
 
     def new(self) -> list[Line]:
         """Return what was written since the last look."""
         return [
-            Line(service, clean(raw)) for service, tails in self._tails.items() for _, tail in tails for raw in tail.read()
+            Line(service, clean(raw))
+            for service, tails in self._tails.items()
+            for _, tail in tails
+            for raw in tail.read()
         ]
 
     def unfinished(self) -> list[Line]:
@@ -195,7 +213,9 @@ def moment_of(text: str) -> float | None:
         if zone in ("Z", "UTC"):
             moment = moment.replace(tzinfo=timezone.utc)
         elif zone:
-            moment = datetime.strptime(f"{day}T{clock}{zone.replace(':', '')}", "%Y-%m-%dT%H:%M:%S%z")
+            moment = datetime.strptime(
+                f"{day}T{clock}{zone.replace(':', '')}", "%Y-%m-%dT%H:%M:%S%z"
+            )
     except ValueError:
         return None
     return moment.timestamp() + float(f"0.{fraction or 0}")

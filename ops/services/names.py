@@ -53,5 +53,7 @@ def chosen(asked: Iterable[str], known: Sequence[str], default: Sequence[str]) -
     for name in names:
         if name not in known:
             there = f"there is {', '.join(known)}" if known else "ops.toml describes none"
-            raise ConfigurationError(f"there is no service {name[:60]!r} here{did_you_mean(name, known)}", why=there)
+            raise ConfigurationError(
+                f"there is no service {name[:60]!r} here{did_you_mean(name, known)}", why=there
+            )
     return names

@@ -28,7 +28,9 @@ class Reader:
         out: Where it will be shown: a terminal gets colours.
     """
 
-    def __init__(self, context: Context, services: Sequence[str], lines: str, form: str, out: TextIO) -> None:
+    def __init__(
+        self, context: Context, services: Sequence[str], lines: str, form: str, out: TextIO
+    ) -> None:
         self._settings = context.settings
         self._count = logs.count(lines)
         self._files = logs.sources(context, services)
@@ -40,11 +42,17 @@ class Reader:
     def report(self) -> Report:
         """Return the last lines."""
         with logs.Logs(self._files) as opened:
-            found = [*opened.last(self._count), *opened.new(), *opened.unfinished()] if self._count else []
+            found = (
+                [*opened.last(self._count), *opened.new(), *opened.unfinished()]
+                if self._count
+                else []
+            )
         data = {"environment": self._settings.name, "lines": [asdict(each) for each in found]}
         if not found:
             own = "" if names.is_development(self._settings) else f" --env {self._settings.name}"
-            return Report(f"{self._settings.name} has no such lines", hints=(f"inv status{own}",), data=data)
+            return Report(
+                f"{self._settings.name} has no such lines", hints=(f"inv status{own}",), data=data
+            )
         return Report("", text="\n".join(map(self._text, found)), data=data)
 
     def follow(self) -> Iterator[str]:

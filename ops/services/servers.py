@@ -108,7 +108,9 @@ def settle(context: Context, names: list[str]) -> None:
     daemon, programs = places.daemon_of(context), {group(name) for name in names}
 
     def settled() -> bool:
-        return not any(each.name in programs and each.state in _PASSING for each in daemon.programs())
+        return not any(
+            each.name in programs and each.state in _PASSING for each in daemon.programs()
+        )
 
     wait_for(settled, context.within(SETTLE_SECONDS).deadline, every=0.1)
 
@@ -140,7 +142,9 @@ def answer(settings: Settings, name: str, timeout: float = ANSWER_SECONDS) -> in
     path = service.health if service.is_web else "/"
     try:
         if where.startswith("unix@"):
-            return http.get(f"http://localhost{path}", unix_socket=socket(settings, name), timeout=timeout).status
+            return http.get(
+                f"http://localhost{path}", unix_socket=socket(settings, name), timeout=timeout
+            ).status
         return http.get(f"http://{where}{path}", timeout=timeout).status
     except ConnectionFailed:
         return 0
@@ -149,11 +153,18 @@ def answer(settings: Settings, name: str, timeout: float = ANSWER_SECONDS) -> in
 def _is_current(context: Context, name: str) -> bool:
     expected = program(context, name)
     written = places.daemon_of(context).definition(group(name))
-    wanted = {"argv": list(expected.argv), "cwd": str(expected.cwd), "environment": dict(expected.environment)}
+    wanted = {
+        "argv": list(expected.argv),
+        "cwd": str(expected.cwd),
+        "environment": dict(expected.environment),
+    }
     return _without_shell(wanted) == _without_shell({key: written.get(key) for key in wanted})
 
 
 def _without_shell(definition: Mapping[str, Any]) -> dict[str, Any]:
     ignored = (*_OF_THE_SHELL, orphans.VARIABLE)
     environment = definition["environment"] or {}
-    return {**definition, "environment": {key: each for key, each in environment.items() if key not in ignored}}
+    return {
+        **definition,
+        "environment": {key: each for key, each in environment.items() if key not in ignored},
+    }

@@ -46,7 +46,11 @@ def _is_over(context: Context) -> Done | None:
     return Done(f"still used by {', '.join(sorted(others))}") if others else None
 
 
-@step(title="Stop PostgreSQL and the supervisor, which nothing else uses", limit=minutes(2), check=_is_over)
+@step(
+    title="Stop PostgreSQL and the supervisor, which nothing else uses",
+    limit=minutes(2),
+    check=_is_over,
+)
 def shut_down(context: Context) -> None:
     """End the daemon with what it still runs; the data stays."""
     places.daemon_of(context).shutdown()

@@ -74,7 +74,14 @@ def table(rows: Sequence[Row]) -> Table:
     """Return rows as a table; a column that nobody fills is left out."""
     cells = [
         (
-            *(row.service, row.state, row.slot, row.release, str(row.pid or ""), uptime(row.uptime) if row.pid else ""),
+            *(
+                row.service,
+                row.state,
+                row.slot,
+                row.release,
+                str(row.pid or ""),
+                uptime(row.uptime) if row.pid else "",
+            ),
             *(shown_address(row.address), row.health),
         )
         for row in rows
@@ -86,7 +93,12 @@ def table(rows: Sequence[Row]) -> Table:
 def uptime(seconds: float) -> str:
     """Return a duration in its two largest units."""
     total = int(seconds)
-    units = (("d", total // 86400), ("h", total // 3600 % 24), ("min", total // 60 % 60), ("s", total % 60))
+    units = (
+        ("d", total // 86400),
+        ("h", total // 3600 % 24),
+        ("min", total // 60 % 60),
+        ("s", total % 60),
+    )
     filled = [f"{count} {unit}" for unit, count in units if count]
     return " ".join(filled[:2]) or "0 s"
 
@@ -115,7 +127,10 @@ def _development(context: Context) -> Iterator[tuple[Row, Probe | None]]:
     living = orphans.programs(home.of(settings))
     known = list(workspace.services(settings))
     # A server that ops.toml has no more may still run.
-    gone = sorted({name.removeprefix(servers.PREFIX) for name in states if name.startswith(servers.PREFIX)} - {*known})
+    gone = sorted(
+        {name.removeprefix(servers.PREFIX) for name in states if name.startswith(servers.PREFIX)}
+        - {*known}
+    )
     for name in known:
         where = servers.address(settings, name)
         row = _row(name, servers.group(name), states, living, release="working tree", address=where)
@@ -188,7 +203,9 @@ def _row(
 ) -> Row:
     state = states.get(program)
     if state is None:
-        return Row(service, "left over" if program in living else "stopped", slot, release, address=address)
+        return Row(
+            service, "left over" if program in living else "stopped", slot, release, address=address
+        )
     word = _WORDS.get(state.state, state.state.lower())
     return Row(service, word, slot, release, state.pid, state.uptime_seconds, address)
 
@@ -205,6 +222,11 @@ def announce(report: Report, context: Context, services: Sequence[str] = ()) -> 
     now = status(context, services)
     if not names.is_development(settings):
         address = pipeline.url(settings)
-        return replace(report, tables=now.tables, facts={"address": address, **report.facts}, data={**report.data, **now.data})
+        return replace(
+            report,
+            tables=now.tables,
+            facts={"address": address, **report.facts},
+            data={**report.data, **now.data},
+        )
     data = {**report.data, **now.data}
     return replace(report, tables=now.tables, hints=[*report.hints, "inv logs --follow"], data=data)

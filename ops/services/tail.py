@@ -45,7 +45,9 @@ class Tail:
             older = _opened(path) if len(found) < lines else None
             if older is not None:
                 with older:
-                    found = _lines_before(older, older.seek(0, os.SEEK_END), lines - len(found)) + found
+                    found = (
+                        _lines_before(older, older.seek(0, os.SEEK_END), lines - len(found)) + found
+                    )
         return found
 
     @property

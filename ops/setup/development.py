@@ -53,11 +53,29 @@ def plan(context: Context) -> Plan:
             why="a deploy brings everything that it needs",
             hint=f"inv setup --env {workspace.DEVELOPMENT}, or inv deploy --env {settings.name}",
         )
-    steps = [*_host(context), *_dependencies(context), *envfile.steps(context), *_migrations(context)]
+    steps = [
+        *_host(context),
+        *_dependencies(context),
+        *envfile.steps(context),
+        *_migrations(context),
+    ]
     target = f"the working tree {settings.app_folder}"
     if not steps:
-        return Plan("setup", settings.name, target, (), nothing=f"{settings.name} is set up; start it with: inv start")
-    return Plan("setup", settings.name, target, tuple(steps), {"steps": [each.id for each in steps]}, _summary(context))
+        return Plan(
+            "setup",
+            settings.name,
+            target,
+            (),
+            nothing=f"{settings.name} is set up; start it with: inv start",
+        )
+    return Plan(
+        "setup",
+        settings.name,
+        target,
+        tuple(steps),
+        {"steps": [each.id for each in steps]},
+        _summary(context),
+    )
 
 
 def announce(report: Report, context: Context) -> Report:
@@ -93,7 +111,10 @@ def unfinished(context: Context) -> str:
 def _host(context: Context) -> list[Step]:
     settings = context.settings
     embedded = variables.is_embedded(context)
-    names = [*(["postgres"] if embedded else []), *(["node"] if workspace.needs_node(settings) else [])]
+    names = [
+        *(["postgres"] if embedded else []),
+        *(["node"] if workspace.needs_node(settings) else []),
+    ]
     missing = tools.missing(home.of(settings), names)
     install = [hostsetup.install_tools.step(names=missing)] if missing else []
     server = []
@@ -109,12 +130,19 @@ def _dependencies(context: Context) -> list[Step]:
     folder = workspace.python_folder(settings)
     if settings.python is not None and folder is not None and not workspace.python_ready(settings):
         requirements = str(settings.python.requirements)
-        steps.append(python.step(group="dependencies", requirements=requirements, environment=folder.name))
+        steps.append(
+            python.step(group="dependencies", requirements=requirements, environment=folder.name)
+        )
     for each in workspace.node_folders(settings):
         if not workspace.node_ready(each):
             relative = str(each.relative_to(settings.app_folder))
             steps.append(
-                node.step(relative, group="dependencies", directory=relative, lock=workspace.lock_digest(each))
+                node.step(
+                    relative,
+                    group="dependencies",
+                    directory=relative,
+                    lock=workspace.lock_digest(each),
+                )
             )
     return steps
 
@@ -137,7 +165,12 @@ def _python_ready(context: Context, requirements: str, environment: str) -> Done
     return Done(f"reused {environment}") if workspace.python_ready(context.settings) else None
 
 
-@step(title="Install Python dependencies of {requirements}", limit=minutes(10), check=_python_ready, interruptible=True)
+@step(
+    title="Install Python dependencies of {requirements}",
+    limit=minutes(10),
+    check=_python_ready,
+    interruptible=True,
+)
 def python(context: Context, requirements: str, environment: str) -> None:
     """Make the virtual environment of the lock file; a release with the same lock file uses it too."""
     settings = context.settings
@@ -147,10 +180,19 @@ def python(context: Context, requirements: str, environment: str) -> None:
 
 
 def _node_ready(context: Context, directory: str, lock: str) -> Done | None:
-    return Done("same lock file") if workspace.node_ready(context.settings.app_folder / directory) else None
+    return (
+        Done("same lock file")
+        if workspace.node_ready(context.settings.app_folder / directory)
+        else None
+    )
 
 
-@step(title="Install Node dependencies of {directory}", limit=minutes(10), check=_node_ready, interruptible=True)
+@step(
+    title="Install Node dependencies of {directory}",
+    limit=minutes(10),
+    check=_node_ready,
+    interruptible=True,
+)
 def node(context: Context, directory: str, lock: str) -> None:
     """Fill node_modules from package-lock.json; the stamp is written last.
 
@@ -164,7 +206,9 @@ def node(context: Context, directory: str, lock: str) -> None:
         raise DependencyError("npm is missing", hint="inv setup.check")
     environment = {**runner.network_environment(), "PATH": workspace.search_path(settings)}
     digest = workspace.lock_digest(folder)
-    runner.run(context, [str(npm), "ci", "--no-audit", "--no-fund"], cwd=folder, environment=environment)
+    runner.run(
+        context, [str(npm), "ci", "--no-audit", "--no-fund"], cwd=folder, environment=environment
+    )
     files.make_folder(folder / "node_modules", mode=0o755)
     files.write(folder / "node_modules" / workspace.STAMP, digest, mode=0o644)
 
@@ -228,5 +272,7 @@ def _summary(context: Context) -> dict[str, str]:
     if settings.database is not None:
         embedded = variables.is_embedded(context)
         external = "an external one, from ops.toml, DATABASE_URL or .env.local"
-        facts["database"] = f"{gate.database_name(context)} (embedded PostgreSQL)" if embedded else external
+        facts["database"] = (
+            f"{gate.database_name(context)} (embedded PostgreSQL)" if embedded else external
+        )
     return facts

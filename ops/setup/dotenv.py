@@ -50,9 +50,13 @@ def parse(content: bytes, shown: str) -> dict[str, str]:
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{shown} is not text in UTF-8", hint=f"iconv -t UTF-8 {shown}") from error
+        raise ConfigurationError(
+            f"{shown} is not text in UTF-8", hint=f"iconv -t UTF-8 {shown}"
+        ) from error
     if "\0" in text:
-        raise ConfigurationError(f"{shown} holds a NUL character", hint=f"write {shown} anew: inv setup")
+        raise ConfigurationError(
+            f"{shown} holds a NUL character", hint=f"write {shown} anew: inv setup"
+        )
     return dict(_assignments(text, shown))
 
 
@@ -66,7 +70,9 @@ def _assignments(text: str, shown: str) -> Iterator[tuple[str, str]]:
             continue
         assignment = _ASSIGNMENT.match(text, at)
         if assignment is None:
-            raise ConfigurationError(f"{shown}:{line} is not NAME=value", hint=f"correct that line of {shown}")
+            raise ConfigurationError(
+                f"{shown}:{line} is not NAME=value", hint=f"correct that line of {shown}"
+            )
         value, end = _value(text, assignment.end(), f"{shown}:{line}")
         yield assignment.group(1), value
         at = end + 1
@@ -80,10 +86,14 @@ def _value(text: str, at: int, place: str) -> tuple[str, int]:
         return _ENDS_BARE.sub("", f" {rest.group()}").strip(), rest.end()
     quoted = _IN_QUOTES[quote].match(text, at)
     if quoted is None:
-        raise ConfigurationError(f"{place} has a quote without an end", hint=f"close the {quote} of that value")
+        raise ConfigurationError(
+            f"{place} has a quote without an end", hint=f"close the {quote} of that value"
+        )
     after = _match(_REST_OF_LINE, text, quoted.end())
     if not _IGNORED.fullmatch(after.group()):
-        raise ConfigurationError(f"{place} has text after the closing quote", hint="quote the whole value")
+        raise ConfigurationError(
+            f"{place} has text after the closing quote", hint="quote the whole value"
+        )
     value = quoted.group(1)
     return (_unescaped(value) if quote == '"' else value), after.end()
 

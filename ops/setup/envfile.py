@@ -29,12 +29,16 @@ def steps(context: Context) -> list[Step]:
     return [write.step(names=names, shown=shown, length=len(content or b""), before=before)]
 
 
-def _is_written(context: Context, names: list[str], shown: str, length: int, before: str) -> Done | None:
+def _is_written(
+    context: Context, names: list[str], shown: str, length: int, before: str
+) -> Done | None:
     done = not variables.missing(context) and _is_private(workspace.env_file(context.settings))
     return Done("has every name") if done else None
 
 
-def _restore(context: Context, result: object, names: list[str], shown: str, length: int, before: str) -> None:
+def _restore(
+    context: Context, result: object, names: list[str], shown: str, length: int, before: str
+) -> None:
     path = workspace.env_file(context.settings)
     content = _content(path)
     if content is None or (before and build.digest(content[:length]) != before):

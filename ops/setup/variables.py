@@ -27,7 +27,11 @@ HEADER = "Variables of development, made by `inv setup`; yours to change: they w
 def is_embedded(context: Context) -> bool:
     """Say whether development uses the embedded server."""
     settings = context.settings
-    return settings.database is not None and not gate.is_external(context) and _own_url(context) is None
+    return (
+        settings.database is not None
+        and not gate.is_external(context)
+        and _own_url(context) is None
+    )
 
 
 def database_url(context: Context) -> SecretStr | None:
@@ -57,7 +61,10 @@ def _own_url(context: Context) -> SecretStr | None:
         return None
     try:
         parts = urlsplit(url)
-        embedded = not parts.hostname and parts.path == f"/{gate.database_name(context)}" == f"/{parts.username}"
+        embedded = (
+            not parts.hostname
+            and parts.path == f"/{gate.database_name(context)}" == f"/{parts.username}"
+        )
     except ValueError:
         embedded = False
     return None if embedded else SecretStr(url)
@@ -80,7 +87,11 @@ def of_service(context: Context, name: str, url: SecretStr | None) -> dict[str, 
     found = {**workspace.base_variables(settings), **_ports(settings)}
     if "{port}" in service.development and service.port is not None:
         found["PORT"] = str(service.port)
-    found |= {**_secrets(context, service, own), **service.environment, **settings.environment.environment}
+    found |= {
+        **_secrets(context, service, own),
+        **service.environment,
+        **settings.environment.environment,
+    }
     return found | own
 
 
@@ -89,7 +100,9 @@ def of_application(context: Context, url: SecretStr | None) -> dict[str, str]:
     settings = context.settings
     secret = {each for service in settings.services.values() for each in service.secrets}
     found = {
-        name: value for name, value in workspace.read_env_file(settings).items() if value or name not in secret
+        name: value
+        for name, value in workspace.read_env_file(settings).items()
+        if value or name not in secret
     }
     for name in secret & found.keys():
         _hide_secret(context, name, found[name])
@@ -108,7 +121,11 @@ def missing(context: Context) -> list[str]:
     """Return the names that `.env.local` lacks, in the order in which they are written."""
     settings = context.settings
     there = workspace.read_env_file(settings)
-    database = [settings.database.variable] if settings.database is not None and is_embedded(context) else []
+    database = (
+        [settings.database.variable]
+        if settings.database is not None and is_embedded(context)
+        else []
+    )
     names = [*database, *_plain(settings), *_unresolved(context)]
     return [name for name in dict.fromkeys(names) if name not in there]
 
@@ -125,7 +142,9 @@ def lines(context: Context, names: list[str]) -> Iterator[Line]:
         elif name in plain:
             yield Line(name, plain[name])
         else:
-            yield Line(name, "", f"a secret: write its value here, or provide {unresolved.get(name, 'it')}")
+            yield Line(
+                name, "", f"a secret: write its value here, or provide {unresolved.get(name, 'it')}"
+            )
 
 
 def _plain(settings: Settings) -> dict[str, str]:
@@ -158,7 +177,9 @@ def _secrets(context: Context, service: Service, own: dict[str, str]) -> dict[st
             found[name] = context.secrets.resolve(reference).get_secret_value()
         except ConfigurationError as error:
             file = workspace.env_file(context.settings)
-            raise ConfigurationError(error.what, why=error.why, hint=f"write {name}=... in {file}, or {error.hint}") from error
+            raise ConfigurationError(
+                error.what, why=error.why, hint=f"write {name}=... in {file}, or {error.hint}"
+            ) from error
     return found
 
 

@@ -45,8 +45,13 @@ def read_env_file(settings: Settings) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise NotPermitted(f"cannot read {path}", why=str(error.strerror), hint=f"ls -l {path}") from error
-    return dotenv.parse(content, str(path.relative_to(settings.folder) if path.is_relative_to(settings.folder) else path))
+        raise NotPermitted(
+            f"cannot read {path}", why=str(error.strerror), hint=f"ls -l {path}"
+        ) from error
+    return dotenv.parse(
+        content,
+        str(path.relative_to(settings.folder) if path.is_relative_to(settings.folder) else path),
+    )
 
 
 def python_folder(settings: Settings) -> Path | None:
@@ -84,7 +89,9 @@ def node_folders(settings: Settings) -> list[Path]:
 
 def unlocked_node_folders(settings: Settings) -> list[Path]:
     """Return the folders whose dependencies another tool installs, or that have no lock file yet."""
-    return [each for each in _package_folders(settings) if not (each / "package-lock.json").is_file()]
+    return [
+        each for each in _package_folders(settings) if not (each / "package-lock.json").is_file()
+    ]
 
 
 def lock_digest(folder: Path) -> str:
@@ -135,5 +142,7 @@ def base_variables(settings: Settings) -> dict[str, str]:
 
 
 def _package_folders(settings: Settings) -> list[Path]:
-    folders = dict.fromkeys(settings.app_folder / each.directory for each in services(settings).values())
+    folders = dict.fromkeys(
+        settings.app_folder / each.directory for each in services(settings).values()
+    )
     return [each for each in folders if (each / "package.json").is_file()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ops.kernel.task import READ, WRITE, task
@@ -68,7 +67,9 @@ def status(call: Invocation, service: list[str] | None = None) -> Report:
     },
     iterable=["service"],
 )
-def logs(call: Invocation, service: list[str] | None = None, follow: bool = False, lines: str = "50") -> Report | None:
+def logs(
+    call: Invocation, service: list[str] | None = None, follow: bool = False, lines: str = "50"
+) -> Report | None:
     """Show the logs of the development servers together; with --env those of a deployed environment."""
     from ops.services import names, reading
 
@@ -81,7 +82,4 @@ def logs(call: Invocation, service: list[str] | None = None, follow: bool = Fals
             print(text, file=call.out, flush=True)
     except KeyboardInterrupt:
         return None  # how a person ends it
-    except BrokenPipeError:
-        # The reader of a pipe has gone; the interpreter must not try to write the rest.
-        sys.stdout = None
     return None

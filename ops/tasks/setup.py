@@ -16,7 +16,8 @@ def setup(call: Invocation) -> Report:
     """Prepare development: dependencies, .env.local, local database; a second run changes nothing."""
     from ops.setup import development
 
-    return call.operate(development.plan, lock=development.lock)
+    report = call.operate(development.plan, lock=development.lock)
+    return development.announce(report, call.context())
 
 
 @task(level=READ, kind="verification")

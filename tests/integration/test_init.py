@@ -58,7 +58,7 @@ def test_what_init_writes_deploys_as_it_is(sample: Project) -> None:
     assert sample.deployed() == release
     health = settings.load(start=sample.folder, environ={}).services
     path = next(each.health for each in health.values() if each.is_web)
-    assert release in sample.get(path).text
+    assert release in sample.get(path).text_tail
 
 
 def test_dry_run_shows_the_file_and_changes_nothing(empty: Project) -> None:

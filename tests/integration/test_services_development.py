@@ -91,7 +91,9 @@ KILLS: dict[str, Callable[[Sample], list[psutil.Process]]] = {
 
 
 @pytest.mark.parametrize("victims", KILLS.values(), ids=KILLS)
-def test_kill_leaves_no_orphan(running: Sample, victims: Callable[[Sample], list[psutil.Process]]) -> None:
+def test_kill_leaves_no_orphan(
+    running: Sample, victims: Callable[[Sample], list[psutil.Process]]
+) -> None:
     running.kill(*victims(running))
     running.done("start")
     assert running.get()
@@ -115,7 +117,9 @@ def test_killed_server_comes_back_by_itself(started: Sample) -> None:
 
 
 def test_server_that_dies_is_shown_with_the_end_of_its_log(app: Sample) -> None:
-    app.write("ticker.py", "import os\nraise SystemExit('no luck with ' + os.environ['GREETING2'])\n")
+    app.write(
+        "ticker.py", "import os\nraise SystemExit('no luck with ' + os.environ['GREETING2'])\n"
+    )
     app.write(".env.local", "GREETING2='the \"moon\"'\n")
     result = app.inv("start")
     assert result.code == 1
@@ -183,12 +187,18 @@ def test_dry_run_starts_nothing(app: Sample) -> None:
 
 
 def test_status_tells_every_state(started: Sample) -> None:
-    rows = {each["service"]: each for each in started.done("status", "--format", "json").json["services"]}
+    rows = {
+        each["service"]: each
+        for each in started.done("status", "--format", "json").json["services"]
+    }
     assert rows["api"]["state"] == rows["ticker"]["state"] == "running"
     assert (rows["api"]["health"], rows["ticker"]["health"]) == ("ok", "")
     assert rows["api"]["pid"] == started.pids()["api"][0]
     started.kill(started.daemon())
-    rows = {each["service"]: each for each in started.done("status", "--format", "json").json["services"]}
+    rows = {
+        each["service"]: each
+        for each in started.done("status", "--format", "json").json["services"]
+    }
     assert rows["api"]["state"] == "left over"
     started.done("stop")
     result = started.done("status")
@@ -197,5 +207,7 @@ def test_status_tells_every_state(started: Sample) -> None:
 
 
 def test_status_of_one_service(running: Sample) -> None:
-    rows = json.loads(running.done("status", "--service", "api", "--format", "json").out)["services"]
+    rows = json.loads(running.done("status", "--service", "api", "--format", "json").out)[
+        "services"
+    ]
     assert [each["service"] for each in rows] == ["api"]

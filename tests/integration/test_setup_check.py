@@ -251,8 +251,8 @@ def test_missing_tool_comes_with_the_first_deploy(
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("git", "useradd"):
-        if found := shutil.which(name):
-            (programs / name).symlink_to(found)
+        if program := shutil.which(name):
+            (programs / name).symlink_to(program)
     monkeypatch.setenv("PATH", str(programs))
     found = result(run(), "Node")
     assert (found["state"], found["code"]) == ("ok", exits.OK)

@@ -11,7 +11,6 @@ import pytest
 from ops.services import tail as tails
 from ops.services.tail import parts
 
-
 Open = Callable[[Path], tails.Tail]
 
 
@@ -57,7 +56,9 @@ def add(path: Path, content: bytes) -> None:
         (b"x" * 200_000 + b"\nlast\n", 1, [b"last"]),
     ],
 )
-def test_last_lines(opened: Open, tmp_path: Path, content: bytes, count: int, expected: list[bytes]) -> None:
+def test_last_lines(
+    opened: Open, tmp_path: Path, content: bytes, count: int, expected: list[bytes]
+) -> None:
     path = tmp_path / "log"
     path.write_bytes(content)
     assert opened(path).last(count) == expected
@@ -72,7 +73,9 @@ def test_last_lines_reach_into_older_parts(opened: Open, tmp_path: Path) -> None
     assert opened(path).last(100) == lines(0, 8)
 
 
-def test_log_that_does_not_exist_yet_is_read_from_its_beginning(opened: Open, tmp_path: Path) -> None:
+def test_log_that_does_not_exist_yet_is_read_from_its_beginning(
+    opened: Open, tmp_path: Path
+) -> None:
     path = tmp_path / "log"
     tail = opened(path)
     assert (tail.last(5), tail.read()) == ([], [])
@@ -113,7 +116,9 @@ def within_a_line(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "end"), [(once, 25), (twice, 30), (within_a_line, 30)])
-def test_no_line_is_lost_by_rotation(opened: Open, tmp_path: Path, change: Callable[[Path], None], end: int) -> None:
+def test_no_line_is_lost_by_rotation(
+    opened: Open, tmp_path: Path, change: Callable[[Path], None], end: int
+) -> None:
     path = tmp_path / "log"
     path.write_bytes(numbered(0, 10))
     tail = opened(path)

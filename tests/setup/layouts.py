@@ -44,7 +44,7 @@ services:
     command: celery -A app.jobs worker
   frontend: {build: ./frontend, ports: ["5173:80"]}
 """,
-    "backend/Dockerfile": 'FROM python:3.13 AS base\nWORKDIR /app\nCOPY . .\nCMD ["fastapi", "run", "--workers", "4", "app/main.py"]\n',
+    "backend/Dockerfile": 'FROM python:3.13 AS base\nCMD ["fastapi", "run", "--workers", "4", "app/main.py"]\n',
     "backend/requirements.txt": "fastapi==1.0\nuvicorn==0.40\npsycopg==3.2\n",
     "backend/alembic.ini": "[alembic]\nscript_location = app/alembic\n",
     "backend/app/__init__.py": "",
@@ -54,11 +54,13 @@ services:
     "frontend/package-lock.json": "{}",
 }
 DJANGO = {
-    "Procfile": "release: python manage.py migrate\nweb: gunicorn site1.wsgi --log-file -\nworker: python manage.py rqworker\n",
+    "Procfile": "release: python manage.py migrate\nweb: gunicorn site1.wsgi --log-file -\n"
+    "worker: python manage.py rqworker\n",
     "manage.py": "",
     "requirements.txt": "Django>=5\ngunicorn\npsycopg2-binary\n",
     "site1/__init__.py": "",
-    "site1/settings.py": "import os\nDATABASE = os.environ['DATABASE_URL']\nSECRET_KEY = os.environ['DJANGO_SECRET_KEY']\n",
+    "site1/settings.py": "import os\nDATABASE = os.environ['DATABASE_URL']\n"
+    "SECRET_KEY = os.environ['DJANGO_SECRET_KEY']\n",
     "site1/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
     "site1/asgi.py": "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n",
     "site1/urls.py": "from django.urls import path\nurlpatterns = [path('healthz', ok)]\n",
@@ -119,7 +121,7 @@ BROKEN = {
     "docker-compose.yml": "services:\n  web: [unclosed\n",
     "package.json": '{"scripts": \n  {,}}',
     "pyproject.toml": "[project\n",
-    "app.py": "def f(:\n",
+    "app.py": "app = FastAPI(\n",
     "Procfile": 'web: python "open\n',
     "backend/main.py": FASTAPI,
     "backend/requirements.txt": "fastapi\nuvicorn\n",

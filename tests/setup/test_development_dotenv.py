@@ -17,7 +17,7 @@ VALUES = [
     " around ",
     "it's",
     'say "hello"',
-    "it's \"both\"",
+    'it\'s "both"',
     "first\nsecond",
     "it's\nboth\tlines\\n",
     "a#b",

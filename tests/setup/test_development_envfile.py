@@ -57,8 +57,12 @@ class Tree:
 
     @property
     def context(self) -> Context:
-        loaded = settings.load("development", start=self.folder, environ={"OPS_HOME": str(self.folder / "home")})
-        return Context(loaded, Secrets(self.folder, environ=self.environ, redactor=Redactor()), Deadline(60))
+        loaded = settings.load(
+            "development", start=self.folder, environ={"OPS_HOME": str(self.folder / "home")}
+        )
+        return Context(
+            loaded, Secrets(self.folder, environ=self.environ, redactor=Redactor()), Deadline(60)
+        )
 
     @property
     def file(self) -> Path:
@@ -173,7 +177,9 @@ def test_dry_run_writes_nothing(tree: Tree) -> None:
 
 def test_other_environments_are_refused(tree: Tree) -> None:
     context = tree.context
-    local = Context(settings.load("local", start=tree.folder, environ={}), context.secrets, Deadline(60))
+    local = Context(
+        settings.load("local", start=tree.folder, environ={}), context.secrets, Deadline(60)
+    )
     with pytest.raises(ConfigurationError) as caught:
         development.plan(local)
     assert "development only, not local" in caught.value.what
@@ -190,7 +196,12 @@ def test_who_wins(tree: Tree) -> None:
     tree.file.write_text("GREETING=mine\nTOKEN=my-own-token\nKEY=\nPLACE=\n")
     found = tree.variables()
     # An empty secret is a place to fill in, any other empty value is meant.
-    assert (found["GREETING"], found["TOKEN"], found["KEY"], found["PLACE"]) == ("mine", "my-own-token", "of-the-file", "")
+    assert (found["GREETING"], found["TOKEN"], found["KEY"], found["PLACE"]) == (
+        "mine",
+        "my-own-token",
+        "of-the-file",
+        "",
+    )
     assert tree.variables("worker")["LEVEL"] == "debug"
     assert tree.variables("worker")["API_PORT"] == "8000"
 

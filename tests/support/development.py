@@ -90,13 +90,22 @@ class Sample:
 
     folder: Path
     port: int
+    front: int
     token: str = "sentinel-4c1d9e"
 
     def environment(self) -> dict[str, str]:
         """Return the variables of the shell."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        own = {"OPS_HOME": str(self.folder / "home"), "PYTHONPATH": str(ROOT), "SAMPLE_TOKEN": self.token}
-        passed = {k: v for k, v in os.environ.items() if k.startswith(("COVERAGE", "PIP_", "npm_config", "SSL_", "NODE_"))}
+        own = {
+            "OPS_HOME": str(self.folder / "home"),
+            "PYTHONPATH": str(ROOT),
+            "SAMPLE_TOKEN": self.token,
+        }
+        passed = {
+            k: v
+            for k, v in os.environ.items()
+            if k.startswith(("COVERAGE", "PIP_", "npm_config", "SSL_", "NODE_"))
+        }
         return {**kept, **passed, **own}
 
     def popen(self, *words: str) -> subprocess.Popen[str]:
@@ -159,7 +168,9 @@ class Sample:
         """Kill processes and wait until they are gone."""
         for each in processes:
             each.send_signal(signal.SIGKILL)
-        assert eventually(lambda: not any(each.is_running() and each.status() != "zombie" for each in processes))
+        assert eventually(
+            lambda: not any(each.is_running() and each.status() != "zombie" for each in processes)
+        )
 
 
 @contextmanager
@@ -168,11 +179,12 @@ def sample(ops_toml: str = OPS_TOML) -> Iterator[Sample]:
     folder = Path(tempfile.mkdtemp(prefix="invops-test-"))
     folder.chmod(0o755)
     port = ports.free(set())
-    (folder / "ops.toml").write_text(ops_toml.format(port=port))
+    front = ports.free({port})
+    (folder / "ops.toml").write_text(ops_toml.format(port=port, front=front))
     (folder / "server.py").write_text(SERVER)
     (folder / "ticker.py").write_text(TICKER)
     try:
-        made = Sample(folder, port)
+        made = Sample(folder, port, front)
         yield made
     finally:
         at(folder).daemon().shutdown()

@@ -30,6 +30,6 @@ def load(
         WrongSettings: Anything is wrong; all faults at once, each with file and line.
         NotPermitted: The file cannot be read.
     """
-    from ops.kernel.settings import loader
+    from ops.kernel.settings.loader import load as read
 
-    return loader.load(environment, start=start, environ=environ)
+    return read(environment, start=start, environ=environ)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +37,9 @@ FACTORIES: Final = frozenset(
         "app_factory",
     ]
 )
-_MOST: Final = 3000
+FACTORY: Final = re.compile(rf"\b(?:{'|'.join(FACTORIES)})\(")
+_MOST: Final = 1000
+_LONGEST: Final = 200_000
 
 
 @dataclass(frozen=True)
@@ -101,29 +105,53 @@ class Code:
 def scan(repository: Repository) -> Code:
     """Look at every Python file except tests and migrations."""
     code = Code()
-    trees: list[tuple[PurePosixPath, ast.Module]] = []
-    for path in repository.named("*.py")[:_MOST]:
+    assigned: list[tuple[Application, str]] = []
+    factories: list[Application] = []
+    parsed = 0
+    for path in repository.named("*.py"):
+        if parsed == _MOST:
+            repository.complete = False
+            break
         if path.name.startswith("test_") or path.name in ("conftest.py", "setup.py"):
             continue
         if {"migrations", "versions"} & set(path.parts[:-1]):
             continue
         tree = _parse(repository, path)
-        if tree is not None:
-            trees.append((path, tree))
-    factories = {name: kind for _, tree in trees for name, kind, _ in _factories(tree)}
-    for path, tree in trees:
-        code.applications += _applications(path, tree, factories)
-        code.routes += reads.routes(path, tree)
-        code.prefixes += reads.prefixes(path, tree)
-        code.variables += reads.variables(path, tree)
-        code.version_keys += reads.version_keys(path, tree)
-        if reads.is_worker(path, tree):
-            code.workers.append(path)
+        if tree is None:
+            continue
+        parsed += 1
+        found = reads.read(path, tree)
+        code.routes += found.routes
+        code.prefixes += found.prefixes
+        code.variables += found.variables
+        code.version_keys += found.version_keys
+        code.workers += [path] if found.worker else []
+        assigned += _assigned(path, tree)
+        factories += _factories(path, tree)
+    code.applications = _resolved(assigned, factories)
     return code
+
+
+def _resolved(
+    assigned: list[tuple[Application, str]], factories: list[Application]
+) -> list[Application]:
+    """Return the objects made by a framework or by a factory, and factories whose module makes none."""
+    kinds = {each.name: each.framework for each in factories}
+    objects = [
+        dataclasses.replace(each, framework=called if called in FRAMEWORKS else kinds[called])
+        for each, called in assigned
+        if called in FRAMEWORKS or called in kinds
+    ]
+    modules = {each.path for each in objects}
+    return [*objects, *(each for each in factories if each.path not in modules)]
 
 
 def _parse(repository: Repository, path: PurePosixPath) -> ast.Module | None:
     text = repository.text(path)
+    if len(text) > _LONGEST:  # generated
+        return None
+    if not reads.INTERESTING.search(text) and not FACTORY.search(text):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -135,29 +163,20 @@ def _parse(repository: Repository, path: PurePosixPath) -> ast.Module | None:
     return None
 
 
-def _factories(tree: ast.Module) -> Iterator[tuple[str, str, int]]:
+def _factories(path: PurePosixPath, tree: ast.Module) -> Iterator[Application]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name in FACTORIES:
             called = (reads.callee(each) for each in ast.walk(node) if isinstance(each, ast.Call))
-            kind = next((name for name in called if name in FRAMEWORKS), "")
-            if kind:
-                yield node.name, kind, node.lineno
+            framework = next((name for name in called if name in FRAMEWORKS), "")
+            if framework:
+                yield Application(path, node.lineno, node.name, framework, True)
 
 
-def _applications(
-    path: PurePosixPath, tree: ast.Module, factories: dict[str, str]
-) -> list[Application]:
-    found = []
+def _assigned(path: PurePosixPath, tree: ast.Module) -> Iterator[tuple[Application, str]]:
+    """Yield what a module assigns the result of a call to, with the name of what is called."""
     for node in tree.body:
-        targets: list[ast.expr] = []
-        if isinstance(node, ast.Assign):
-            targets = node.targets
-        elif isinstance(node, ast.AnnAssign):
-            targets = [node.target]
-        called = reads.callee(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) else ""
-        framework = called if called in FRAMEWORKS else factories.get(called, "")
-        if framework and targets and isinstance(targets[0], ast.Name):
-            found.append(Application(path, node.lineno, targets[0].id, framework))
-    if found:
-        return found
-    return [Application(path, line, name, kind, True) for name, kind, line in _factories(tree)]
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            called = reads.callee(node.value)
+            if called and isinstance(target, ast.Name):
+                yield Application(path, node.lineno, target.id, ""), called

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -13,9 +13,15 @@ HEALTH: Final = re.compile(
     r"/(?:[\w.-]+/)*(?:health|healthz|healthcheck|ready|readyz|readiness|live|livez|liveness|alive|ping)"
     r"(?:/[\w-]+)?/?"
 )
+_ABOUT: Final = re.compile(r"health|ready|readiness")
 VERSION_KEYS: Final = frozenset(
     ["version", "build", "release", "commit", "revision", "sha", "git_sha"]
 )
+INTERESTING: Final = re.compile(
+    r"FastAPI|Starlette|Litestar|Quart|Sanic|Flask|Bottle|get_[aw]sgi_application|environ|getenv|Settings\b"
+    r"|prefix=|__main__|\.\w+\(\s*['\"]/|Route\(|\bpath\(|\b(?:config|env)\(|health|ready"
+)
+"""A module without any of these has nothing to say; most have none, and parsing is slow."""
 WORKERS: Final = re.compile(r"(?:\w+_)?(?:worker|workers|consumer|scheduler|poller)")
 _ROUTES: Final = frozenset(
     [
@@ -57,39 +63,44 @@ class Read:
         return f"{self.path}:{self.line}"
 
 
-def routes(path: PurePosixPath, tree: ast.Module) -> Iterator[Read]:
-    """Yield literal routes, with the prefix of a router of the same module."""
+@dataclass
+class Reads:
+    """What one module names.
+
+    Args:
+        routes: Literal routes, with the prefix of a router of the same module.
+        prefixes: Literal prefixes of routers.
+        variables: Variables of the environment that are read.
+        version_keys: Keys of health answers that look like the release.
+        worker: Whether it runs as a background process.
+    """
+
+    routes: list[Read] = field(default_factory=list)
+    prefixes: list[Read] = field(default_factory=list)
+    variables: list[Read] = field(default_factory=list)
+    version_keys: list[Read] = field(default_factory=list)
+    worker: bool = False
+
+
+def read(path: PurePosixPath, tree: ast.Module) -> Reads:
+    """Look at every expression of a module once."""
+    found = Reads(worker=_is_worker(path, tree))
+    about: list[ast.AST] = []
     own = _own_prefixes(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            yield from _route(path, node, own)
-
-
-def prefixes(path: PurePosixPath, tree: ast.Module) -> Iterator[Read]:
-    """Yield the literal prefixes of routers."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield from _prefix(path, node)
-
-
-def variables(path: PurePosixPath, tree: ast.Module) -> Iterator[Read]:
-    """Yield the variables of the environment that are read."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield from _variable(path, node)
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("environ"):
-            yield from _named(path, node.slice, required=True)
-        elif isinstance(node, ast.ClassDef) and any(
-            "Settings" in ast.unparse(b) for b in node.bases
-        ):
-            yield from _fields(path, node)
-
-
-def is_worker(path: PurePosixPath, tree: ast.Module) -> bool:
-    """Say whether a module is run as a background process, by its name and its main guard."""
-    name = path.parent.name if path.stem == "__main__" else path.stem
-    guards = (ast.unparse(each.test) for each in tree.body if isinstance(each, ast.If))
-    return bool(WORKERS.fullmatch(name)) and any("__main__" in each for each in guards)
+            found.routes += _route(path, node, own)
+            found.prefixes += _prefix(path, node)
+            found.variables += _variable(path, node)
+        elif isinstance(node, ast.Subscript) and _dotted(node.value) in ("environ", "os.environ"):
+            found.variables += _named(path, node.slice, required=True)
+        elif isinstance(node, ast.ClassDef) and any("Settings" in _dotted(b) for b in node.bases):
+            found.variables += _fields(path, node)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _ABOUT.search(node.name):
+            about.append(node)
+    for each in [tree] if "health" in path.stem else about:
+        found.version_keys += _version_keys(path, each)
+    return found
 
 
 def callee(node: ast.expr | None) -> str:
@@ -100,6 +111,15 @@ def callee(node: ast.expr | None) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def _dotted(node: ast.AST) -> str:
+    """Return `a.b.c` for names and attributes, nothing for other expressions."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 def _own_prefixes(tree: ast.Module) -> dict[str, str]:
@@ -116,7 +136,7 @@ def _own_prefixes(tree: ast.Module) -> dict[str, str]:
 
 def _route(path: PurePosixPath, node: ast.Call, own: dict[str, str]) -> Iterator[Read]:
     if callee(node) in _ROUTES and node.args:
-        router = ast.unparse(node.func).rpartition(".")[0]
+        router = _dotted(node.func).rpartition(".")[0]
         first = node.args[0]
         route = first.value if isinstance(first, ast.Constant) else None
         if isinstance(route, str) and route.startswith("/"):
@@ -136,7 +156,7 @@ def _prefix(path: PurePosixPath, node: ast.Call) -> Iterator[Read]:
 
 
 def _variable(path: PurePosixPath, node: ast.Call) -> Iterator[Read]:
-    name = ast.unparse(node.func).removeprefix("os.")
+    name = _dotted(node.func).removeprefix("os.")
     if name in _READERS and node.args:
         yield from _named(path, node.args[0], required=False)
 
@@ -149,8 +169,13 @@ def _named(path: PurePosixPath, node: ast.expr, *, required: bool) -> Iterator[R
 
 def _fields(path: PurePosixPath, node: ast.ClassDef) -> Iterator[Read]:
     """Yield the variables of a class of pydantic-settings."""
-    found = re.search(r"env_prefix\s*=\s*'(\w*)'", ast.unparse(node))
-    prefix = found[1] if found else ""
+    given = (
+        each.value
+        for each in ast.walk(node)
+        if (isinstance(each, ast.keyword) and each.arg == "env_prefix")
+        or (isinstance(each, ast.Assign) and _dotted(each.targets[0]) == "env_prefix")
+    )
+    prefix = next((str(each.value) for each in given if isinstance(each, ast.Constant)), "")
     for each in node.body:
         field = each.target if isinstance(each, ast.AnnAssign) else None
         if isinstance(field, ast.Name) and field.id != "model_config":
@@ -158,21 +183,24 @@ def _fields(path: PurePosixPath, node: ast.ClassDef) -> Iterator[Read]:
             yield Read(f"{prefix}{field.id}".upper(), path, each.lineno, required)
 
 
-def version_keys(path: PurePosixPath, tree: ast.Module) -> Iterator[Read]:
-    """Yield keys such as "version" in answers of functions, or of a whole module, about health."""
-    about = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and re.search(r"health|ready|readiness", node.name)
-    ]
-    for node in [tree] if "health" in path.stem else about:
-        for each in ast.walk(node):
-            keys = []
-            if isinstance(each, ast.Dict):
-                keys = [key.value for key in each.keys if isinstance(key, ast.Constant)]
-            elif isinstance(each, ast.Call) and callee(each) in ("jsonify", "dict"):
-                keys = [key.arg for key in each.keywords]
-            for key in keys:
-                if key in VERSION_KEYS and isinstance(key, str):
-                    yield Read(key, path, getattr(each, "lineno", 0))
+def _version_keys(path: PurePosixPath, about: ast.AST) -> Iterator[Read]:
+    """Yield keys such as "version" in answers of a function, or of a whole module, about health."""
+    for each in ast.walk(about):
+        keys = []
+        if isinstance(each, ast.Dict):
+            keys = [key.value for key in each.keys if isinstance(key, ast.Constant)]
+        elif isinstance(each, ast.Call) and callee(each) in ("jsonify", "dict"):
+            keys = [key.arg for key in each.keywords]
+        for key in keys:
+            if key in VERSION_KEYS and isinstance(key, str):
+                yield Read(key, path, getattr(each, "lineno", 0))
+
+
+def _is_worker(path: PurePosixPath, tree: ast.Module) -> bool:
+    """Say whether a module is run as a background process, by its name and its main guard."""
+    name = path.parent.name if path.stem == "__main__" else path.stem
+    guards = (
+        node for each in tree.body if isinstance(each, ast.If) for node in ast.walk(each.test)
+    )
+    guarded = any(isinstance(node, ast.Constant) and node.value == "__main__" for node in guards)
+    return bool(WORKERS.fullmatch(name)) and guarded

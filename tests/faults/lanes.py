@@ -1,0 +1,235 @@
+"""Lanes: small applications that are deployed and harmed, several beside each other, each again and again."""
+
+from __future__ import annotations
+
+import queue
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ops.deploy import observe, pipeline
+from ops.hosts import orphans
+from ops.kernel import settings
+from ops.kernel.context import Context
+from ops.kernel.deadline import Deadline
+from ops.kernel.journal import Journal, Run
+from ops.kernel.redact import Redactor
+from ops.kernel.secrets import Secrets
+from ops.kernel.store import open_state
+from tests.faults import forks
+from tests.support import project as projects
+from tests.support.local import eventually, lives
+from tests.support.project import Project, Ran, clean_variables
+
+BESIDE = 3
+"""Lanes at a time: a deploy mostly waits."""
+DONE = ("step.started", "step.acted", "step.done")
+"""Moments of a step that has something to do, in order."""
+
+
+@dataclass
+class Lane(Project):
+    """A project whose runs are forks of a server."""
+
+    server: forks.Forks = field(kw_only=True)
+
+    def begin(self, *words: str, fault: str = "", **variables: str) -> forks.Running:
+        """Start a run on this environment, with a fault."""
+        own = {"OPS_HOME": str(self.base), "FAULT": fault, **self.variables, **variables}
+        return self.server.start(
+            [*words, "--env", self.environment], self.folder, {**clean_variables(), **own}
+        )
+
+    def run(self, *words: str, limit: float = forks.QUICK, **variables: str) -> Ran:
+        """Run a task to its end."""
+        return self.begin(*words, **variables).wait(limit)
+
+    def harmed(self, fault: str, *words: str, **variables: str) -> Ran:
+        """Deploy with a fault."""
+        return self.begin("deploy", *words, fault=fault, **variables).wait()
+
+    def change(self) -> str:
+        """Commit a new version with a migration of its own; return its release id."""
+        number = len(self.migrations()) + 1
+        row = f"INSERT INTO orders (item) VALUES ('migration {number}')"
+        self.put(f"db/{number}_more.sql", f"CREATE TABLE more_{number} (id bigint);\n{row};\n")
+        return self.commit(f"version {number}")
+
+    def migrations(self) -> list[str]:
+        """Return the versions of the migrations in the repository."""
+        return sorted(each.name.partition("_")[0] for each in (self.folder / "db").glob("*.sql"))
+
+    def context(self) -> Context:
+        """Return a context to look at the environment with."""
+        loaded = settings.load(
+            self.environment, start=self.folder, environ={"OPS_HOME": str(self.base)}
+        )
+        secrets = Secrets(self.folder, environ={}, redactor=Redactor())
+        return Context(loaded, secrets, Deadline(30))
+
+    def observed(self) -> observe.Observed:
+        """Look at the environment as a plan does."""
+        return observe.observe(self.context())
+
+    def runs(self) -> list[Run]:
+        """Return its runs, newest first."""
+        state = open_state(self.context().settings, create=False)
+        if state is None:
+            return []
+        with state:
+            return Journal(state).recent(100, self.environment)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each step of the newest run."""
+        state = open_state(self.context().settings, create=False)
+        assert state is not None
+        with state:
+            journal = Journal(state)
+            (run,) = journal.recent(1, self.environment)
+            return {each.step_id: each.state for each in journal.steps(run.id)}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a run: an event of a step, or of the run itself when the step is empty."""
+
+    event: str
+    step: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.event}:{self.step}"
+
+
+def moments(lane: Lane) -> list[Moment]:
+    """Deploy and return every moment of it: the steps are the plan's, so a new one is there by itself."""
+    dry = lane.run("deploy", "--dry-run", "--format", "json")
+    assert dry.code == 10, dry.text
+    steps = [each["id"] for each in dry.json["plan"]["steps"]]
+    ran = lane.deploy()
+    assert ran.code == 0, ran.text
+    states = lane.states()
+    assert list(states) == steps
+    found = [Moment("run.started")]
+    for step in steps:
+        events = DONE if states[step] == "done" else ("step.skipped",)
+        found += [Moment(event, step) for event in events]
+    return [*found, Moment("run.done")]
+
+
+def assert_serves(lane: Lane, release: str) -> None:
+    """Assert that a release serves alone: one set of processes, no orphan, nothing half made, no lock."""
+    answer = lane.get("/health")
+    assert (answer.status, answer.json["version"]) == (200, release), answer
+    now = lane.observed()
+    assert now.release == release and now.daemon and now.proxy, now
+    assert_processes(lane, {"proxy": 2, f"{now.active}-web": 1})
+    assert not lane.half_made(), lane.half_made()
+    assert pipeline.lock(lane.context()).holder() is None
+
+
+def assert_processes(lane: Lane, expected: dict[str, int]) -> None:
+    """Assert how many processes each program of the environment has; none in the home belongs to an unknown one."""
+    wanted = {f"{lane.environment}-{name}": count for name, count in expected.items()}
+    found: dict[str, int] = {}
+
+    def as_wanted() -> bool:
+        found.clear()
+        found.update({name: len(pids) for name, pids in lane.processes().items()})
+        return found == wanted
+
+    assert eventually(as_wanted, 5), f"{found} in place of {wanted}"
+    values = [each.environ().get(orphans.VARIABLE, "") for each in orphans.find(lane.home) if lives(each)]
+    others = {value.rpartition(":")[2] for value in values} - {"supervisord", "postgres", *wanted}
+    assert not any(each.startswith(f"{lane.environment}-") for each in others), others
+    assert values.count(orphans.marker(lane.home, "supervisord")) <= 1, values
+
+
+def assert_migrated_once(lane: Lane) -> None:
+    """Assert that each migration of the repository was applied exactly once."""
+    rows = lane.query("select version from schema_migrations")
+    assert sorted(version for (version,) in rows) == lane.migrations()
+    items = [item for (item,) in lane.query("select item from orders order by id")]
+    assert len(items) == len(set(items)) == len(lane.migrations()), items
+
+
+def assert_clear(ran: Ran, code: int, *words: str) -> None:
+    """Assert an exit code and one clear error: what, why, what to do; no traceback."""
+    assert ran.code == code, ran.text
+    errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "Traceback" not in ran.text, ran.text
+    assert "unexpected" not in errors[0], ran.text
+    for word in words:
+        assert re.search(word, ran.text), f"no {word!r} in {ran.text}"
+
+
+class Lanes:
+    """Does the cases of a test on several lanes at a time."""
+
+    def __init__(self) -> None:
+        self._idle: queue.LifoQueue[tuple[Lane, ExitStack]] = queue.LifoQueue()
+
+    def each(self, cases: Sequence[Any], work: Callable[[Lane, Any], None]) -> None:
+        """Do the work for every case and fail with all failures at once; a lane with a failure is not used again."""
+        assert cases
+        with ThreadPoolExecutor(BESIDE) as pool:
+            results = list(pool.map(lambda case: self._one(case, work), cases))
+        print(*(f"{case}: {result}" for case, result in zip(cases, results, strict=True)), sep="\n")
+        failures = [f"{case}: {result}" for case, result in zip(cases, results, strict=True) if result[:2] != "ok"]
+        assert not failures, f"{len(failures)} of {len(cases)} failed:\n" + "\n".join(failures)
+
+    @contextmanager
+    def one(self) -> Iterator[Lane]:
+        """Give one lane with a release that serves."""
+        lane, stack = self._take()
+        try:
+            yield lane
+        except BaseException:
+            self._drop(stack)
+            raise
+        self._idle.put((lane, stack))
+
+    def close(self) -> None:
+        """End all lanes; none may leave a process."""
+        with ExitStack() as all_of_them:
+            while not self._idle.empty():
+                all_of_them.push(self._idle.get()[1])
+
+    def _one(self, case: object, work: Callable[[Lane, Any], None]) -> str:
+        began = time.monotonic()
+        try:
+            with self.one() as lane:
+                work(lane, case)
+        except Exception as error:
+            return f"FAILED {type(error).__name__}: {error}"
+        return f"ok {time.monotonic() - began:.1f} s"
+
+    def _take(self) -> tuple[Lane, ExitStack]:
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            with ExitStack() as stack:
+                base = stack.enter_context(projects.place())
+                server = stack.enter_context(forks.serving())
+                lane = stack.enter_context(application(base, server))
+                assert (ran := lane.deploy()).code == 0, ran.text
+                return lane, stack.pop_all()
+
+    @staticmethod
+    def _drop(stack: ExitStack) -> None:
+        try:
+            stack.close()
+        except AssertionError as left:  # what failed is said already
+            print(left)
+
+
+@contextmanager
+def application(base: Path, server: forks.Forks) -> Iterator[Lane]:
+    """Give the tiny application in an environment of its own in a home."""
+    with projects.project("tiny", base) as made:
+        values = {each.name: getattr(made, each.name) for each in fields(Project)}
+        yield Lane(**values, server=server)

@@ -1,0 +1,46 @@
+"""What must be the same after a failed deploy as before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.local import eventually
+from tests.support.project import Project
+
+TABLES = """
+    SELECT table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema = 'public' ORDER BY 1, 2
+"""
+
+
+def look(project: Project, tables: str) -> dict[str, Any]:
+    """Return everything that a deploy changes: what serves, processes, releases, files and the database."""
+    return {
+        "answer": project.get("/health").json,
+        "releases": project.json("releases")["releases"],
+        "folders": sorted(each.name for each in (project.own / "releases").iterdir()),
+        "processes": project.processes(),
+        "proxy": (project.own / "proxy" / "haproxy.cfg").read_text(),
+        "columns": project.query(TABLES),
+        "rows": {
+            name: project.query(f"SELECT * FROM {name} ORDER BY 1") for name in tables.split()
+        },
+        "half made": project.half_made(),
+    }
+
+
+@contextmanager
+def unchanged(project: Project, tables: str = "schema_migrations orders") -> Iterator[None]:
+    """Make sure that a block leaves everything as it was; its last commit and its files are taken back."""
+    commit = project.git("rev-parse", "HEAD")
+    before = look(project, tables)
+    try:
+        yield
+        # A supervisor's answer may be a moment behind the end of a process.
+        eventually(lambda: look(project, tables) == before, 3)
+        assert look(project, tables) == before
+    finally:
+        project.git("reset", "--quiet", "--hard", commit)
+        project.git("clean", "--quiet", "--force", "-d")
