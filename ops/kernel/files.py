@@ -84,7 +84,7 @@ def make_folder(path: Path, *, mode: int = 0o700, owner: Owner | None = None) ->
 
 
 def make_record(path: Path) -> None:
-    """Make an empty file for our own records, 0600 in a 0700 folder, unless it is there.
+    """Make an empty file for our own records, 0600 in a 0700 folder that git ignores, unless it is there.
 
     Allowed in a dry run, which may write its own record (DESIGN.md 7).
     """
@@ -92,8 +92,12 @@ def make_record(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.parent.stat().st_mode & 0o077:
             path.parent.chmod(0o700)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        # Our records are no part of the project: git must not find its working tree changed by them.
+        for each, content in ((path.parent / ".gitignore", b"*\n"), (path, b"")):
+            if not each.exists():
+                handle = os.open(each, os.O_CREAT | os.O_WRONLY, 0o600)
+                os.write(handle, content)
+                os.close(handle)
 
 
 def remove(path: Path) -> bool:

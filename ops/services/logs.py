@@ -7,7 +7,7 @@ import heapq
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -91,7 +91,7 @@ def _deployed(settings: Settings) -> dict[str, list[str]]:
     known = {name for each in releases.all_of(settings) for name in each.services} | set(
         settings.services
     )
-    ordered = [name for name in settings.services] + sorted(known - set(settings.services))
+    ordered = list(settings.services) + sorted(known - set(settings.services))
     return {
         name: [f"{places.group(settings, slot)}-{name}" for slot in places.SLOTS]
         for name in ordered
@@ -211,7 +211,7 @@ def moment_of(text: str) -> float | None:
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}")
         if zone in ("Z", "UTC"):
-            moment = moment.replace(tzinfo=timezone.utc)
+            moment = moment.replace(tzinfo=UTC)
         elif zone:
             moment = datetime.strptime(
                 f"{day}T{clock}{zone.replace(':', '')}", "%Y-%m-%dT%H:%M:%S%z"

@@ -24,6 +24,7 @@ PREFIX = "development."
 STOP_SECONDS = 10.0
 """Longest time to end: nobody waits for requests of a development server."""
 ANSWER_SECONDS = 3.0
+NOT_RUNNING = "not running"
 SETTLE_SECONDS = 3.0
 _PASSING = {"STARTING", "STOPPING", "EXITED", "BACKOFF"}
 # A shell's own values: a server is not restarted because another terminal has another PATH.
@@ -57,7 +58,7 @@ class Server:
     def why_start(self) -> str:
         """Why it has to be started, empty when it is as it should be."""
         if not self.runs:
-            return "left over from a killed daemon" if self.left_over else "not running"
+            return "left over from a killed daemon" if self.left_over else NOT_RUNNING
         if not self.current:
             return "its settings have changed"
         return "" if self.status else "it does not answer"

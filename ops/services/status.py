@@ -31,7 +31,7 @@ class Row:
         service: Its name in ops.toml, or postgres, or proxy.
         state: running, starting, stopped, restarting, stopping, ended, failed; left over: nobody watches it.
         slot: blue or green, empty in development.
-        release: Release id, or "working tree".
+        release: Release id, empty in development.
         pid: Its first process, 0 for none.
         uptime: Seconds since its start.
         address: Where it answers, empty for nowhere.
@@ -133,10 +133,12 @@ def _development(context: Context) -> Iterator[tuple[Row, Probe | None]]:
     )
     for name in known:
         where = servers.address(settings, name)
-        row = _row(name, servers.group(name), states, living, release="working tree", address=where)
+        row = _row(name, servers.group(name), states, living, address=where)
         yield row, _server_probe(settings, name) if where else None
     for name in gone:
-        yield _row(name, servers.group(name), states, living, release="not in ops.toml"), None
+        yield replace(
+            _row(name, servers.group(name), states, living), health="not in ops.toml"
+        ), None
     if settings.database is not None and variables.is_embedded(context):
         yield _database(context, states, living)
 

@@ -1,38 +1,20 @@
-"""`inv setup --env development`: everything that `inv start` needs, from the working tree; a second run changes nothing."""
+"""`inv setup --env development`: everything that `inv start` needs; a second run changes nothing."""
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from ops.database import migrations
-from ops.deploy import build, gate, hostsetup
+from ops.deploy import gate, hostsetup
 from ops.hosts import home, runner, tools
-from ops.kernel import files
 from ops.kernel.context import Context
-from ops.kernel.deadline import minutes
 from ops.kernel.errors import ConfigurationError, DependencyError
 from ops.kernel.lock import FileLock, Lock
 from ops.kernel.plan import Plan, Step
 from ops.kernel.report import Report
-from ops.kernel.steps import Done, step
-from ops.setup import envfile, variables, workspace
+from ops.setup import envfile, install, variables, workspace
 
 PENDING = "migrations are pending"
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What the migrations did; there is no release before that could stop working.
-
-    Args:
-        applied: Ids, in order.
-        compatible: Always.
-    """
-
-    applied: list[str]
-    compatible: bool = True
 
 
 def lock(context: Context) -> Lock:
@@ -116,12 +98,12 @@ def _host(context: Context) -> list[Step]:
         *(["node"] if workspace.needs_node(settings) else []),
     ]
     missing = tools.missing(home.of(settings), names)
-    install = [hostsetup.install_tools.step(names=missing)] if missing else []
+    programs = [hostsetup.install_tools.step(names=missing)] if missing else []
     server = []
     if embedded and not gate.server_of(context).has_database(gate.database_name(context)):
         server = [gate.server.step(id="database", name=gate.database_name(context))]
-    needed = install or server or not workspace.python_ready(settings)
-    return [*([hostsetup.daemon.step()] if needed else []), *install, *server]
+    needed = programs or server or not workspace.python_ready(settings)
+    return [*([hostsetup.daemon.step()] if needed else []), *programs, *server]
 
 
 def _dependencies(context: Context) -> list[Step]:
@@ -131,13 +113,15 @@ def _dependencies(context: Context) -> list[Step]:
     if settings.python is not None and folder is not None and not workspace.python_ready(settings):
         requirements = str(settings.python.requirements)
         steps.append(
-            python.step(group="dependencies", requirements=requirements, environment=folder.name)
+            install.python.step(
+                group="dependencies", requirements=requirements, environment=folder.name
+            )
         )
     for each in workspace.node_folders(settings):
         if not workspace.node_ready(each):
             relative = str(each.relative_to(settings.app_folder))
             steps.append(
-                node.step(
+                install.node.step(
                     relative,
                     group="dependencies",
                     directory=relative,
@@ -152,109 +136,13 @@ def _migrations(context: Context) -> list[Step]:
     if settings.migrations is None or settings.database is None:
         return []
     if not workspace.python_ready(settings) or not _reachable(context):
-        return [migrate.step(when=PENDING)]
-    return [migrate.step()] if _pending(context) else []
+        return [install.migrate.step(when=PENDING)]
+    return [install.migrate.step()] if install.pending(context) else []
 
 
 def _reachable(context: Context) -> bool:
     embedded = variables.is_embedded(context)
     return not embedded or gate.server_of(context).has_database(gate.database_name(context))
-
-
-def _python_ready(context: Context, requirements: str, environment: str) -> Done | None:
-    return Done(f"reused {environment}") if workspace.python_ready(context.settings) else None
-
-
-@step(
-    title="Install Python dependencies of {requirements}",
-    limit=minutes(10),
-    check=_python_ready,
-    interruptible=True,
-)
-def python(context: Context, requirements: str, environment: str) -> None:
-    """Make the virtual environment of the lock file; a release with the same lock file uses it too."""
-    settings = context.settings
-    folder = workspace.python_folder(settings)
-    assert folder is not None
-    build.make_environment(context, folder, settings.app_folder / requirements)
-
-
-def _node_ready(context: Context, directory: str, lock: str) -> Done | None:
-    return (
-        Done("same lock file")
-        if workspace.node_ready(context.settings.app_folder / directory)
-        else None
-    )
-
-
-@step(
-    title="Install Node dependencies of {directory}",
-    limit=minutes(10),
-    check=_node_ready,
-    interruptible=True,
-)
-def node(context: Context, directory: str, lock: str) -> None:
-    """Fill node_modules from package-lock.json; the stamp is written last.
-
-    Raises:
-        DependencyError: npm is missing.
-    """
-    settings = context.settings
-    folder = settings.app_folder / directory
-    npm = tools.find(home.of(settings), "npm")
-    if npm is None:
-        raise DependencyError("npm is missing", hint="inv setup.check")
-    environment = {**runner.network_environment(), "PATH": workspace.search_path(settings)}
-    digest = workspace.lock_digest(folder)
-    runner.run(
-        context, [str(npm), "ci", "--no-audit", "--no-fund"], cwd=folder, environment=environment
-    )
-    files.make_folder(folder / "node_modules", mode=0o755)
-    files.write(folder / "node_modules" / workspace.STAMP, digest, mode=0o644)
-
-
-def _source(context: Context) -> migrations.Source:
-    settings = context.settings
-    assert settings.migrations is not None and settings.database is not None
-    folder = workspace.python_folder(settings)
-    return migrations.Source(
-        kind=settings.migrations.kind,
-        path=settings.app_folder / settings.migrations.path,
-        python=folder / "bin" / "python" if folder else Path(sys.executable),
-        environment={
-            **workspace.base_variables(settings),
-            **settings.environment.environment,
-            **variables.of_application(context, None),
-        },
-        variable=settings.database.variable,
-        account=None,  # the working tree belongs to who runs this
-    )
-
-
-def _pending(context: Context) -> list[migrations.Migration]:
-    url = variables.database_url(context)
-    assert url is not None
-    return migrations.pending(context, _source(context), url)
-
-
-def _migrated(context: Context) -> Done | None:
-    return None if _pending(context) else Done("no migration is pending", Applied([]))
-
-
-@step(title="Apply migrations", limit=minutes(5), check=_migrated, irreversible=True)
-def migrate(context: Context) -> Applied:
-    """Bring the development database to the working tree's schema.
-
-    Raises:
-        StepFailed: A migration failed.
-    """
-    url = variables.database_url(context)
-    assert url is not None
-    waiting = _pending(context)
-    for each in waiting:
-        context.note(f"{each.id} {each.title}")
-    migrations.apply(context, _source(context), url)
-    return Applied([each.id for each in waiting])
 
 
 def _is_ignored(context: Context, file: Path) -> bool:

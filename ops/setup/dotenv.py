@@ -14,7 +14,6 @@ from ops.kernel.errors import ConfigurationError
 _BARE = re.compile(r"[A-Za-z0-9_./:@%+,=?-]*")
 _ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")
 _IGNORED = re.compile(r"[ \t]*(?:#.*)?")
-_REST_OF_LINE = re.compile(r"[^\n]*")
 _ENDS_BARE = re.compile(r"[ \t]#.*|[ \t]+$")
 _IN_QUOTES = {"'": re.compile(r"'([^']*)'"), '"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)}
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -36,9 +35,9 @@ class Line:
 
 
 def parse(content: bytes, shown: str) -> dict[str, str]:
-    """Return the variables of a file; of a name that stands twice the last value.
+    r"""Return the variables of a file; of a name that stands twice the last value.
 
-    Values are literal: `$OTHER` is not replaced. In double quotes \\n, \\", \\\\ and \\$ are escapes.
+    Values are literal: `$OTHER` is not replaced. In double quotes \n, \", \\ and \$ are escapes.
 
     Args:
         content: The file.
@@ -63,17 +62,17 @@ def parse(content: bytes, shown: str) -> dict[str, str]:
 def _assignments(text: str, shown: str) -> Iterator[tuple[str, str]]:
     at = 0
     while at < len(text):
-        line = text.count("\n", 0, at) + 1
-        rest = _match(_REST_OF_LINE, text, at)
-        if _IGNORED.fullmatch(rest.group()):
-            at = rest.end() + 1
+        end = _line_end(text, at)
+        if _IGNORED.fullmatch(text, at, end):
+            at = end + 1
             continue
+        place = f"{shown}:{text.count(chr(10), 0, at) + 1}"
         assignment = _ASSIGNMENT.match(text, at)
         if assignment is None:
             raise ConfigurationError(
-                f"{shown}:{line} is not NAME=value", hint=f"correct that line of {shown}"
+                f"{place} is not NAME=value", hint=f"correct that line of {shown}"
             )
-        value, end = _value(text, assignment.end(), f"{shown}:{line}")
+        value, end = _value(text, assignment.end(), place)
         yield assignment.group(1), value
         at = end + 1
 
@@ -82,30 +81,29 @@ def _value(text: str, at: int, place: str) -> tuple[str, int]:
     """Return the value that begins at `at`, and where its line ends."""
     quote = text[at : at + 1]
     if quote not in _IN_QUOTES:
-        rest = _match(_REST_OF_LINE, text, at)
-        return _ENDS_BARE.sub("", f" {rest.group()}").strip(), rest.end()
+        end = _line_end(text, at)
+        return _ENDS_BARE.sub("", f" {text[at:end]}").strip(), end
     quoted = _IN_QUOTES[quote].match(text, at)
     if quoted is None:
         raise ConfigurationError(
             f"{place} has a quote without an end", hint=f"close the {quote} of that value"
         )
-    after = _match(_REST_OF_LINE, text, quoted.end())
-    if not _IGNORED.fullmatch(after.group()):
+    end = _line_end(text, quoted.end())
+    if not _IGNORED.fullmatch(text, quoted.end(), end):
         raise ConfigurationError(
             f"{place} has text after the closing quote", hint="quote the whole value"
         )
     value = quoted.group(1)
-    return (_unescaped(value) if quote == '"' else value), after.end()
+    return (_unescaped(value) if quote == '"' else value), end
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return end if end >= 0 else len(text)
 
 
 def _unescaped(value: str) -> str:
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), value, flags=re.DOTALL)
-
-
-def _match(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
-    found = pattern.match(text, at)
-    assert found is not None, "the pattern matches the empty text"
-    return found
 
 
 def quoted(value: str) -> str:

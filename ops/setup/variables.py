@@ -52,10 +52,25 @@ def database_url(context: Context) -> SecretStr | None:
     return url
 
 
+def required_url(context: Context) -> SecretStr:
+    """Return the URL of the development database.
+
+    Raises:
+        ConfigurationError: The application has none, or the embedded server lacks it yet.
+    """
+    url = database_url(context)
+    if url is None:
+        raise ConfigurationError(
+            "ops.toml has no [database]", hint='add [database] with engine = "postgres"'
+        )
+    return url
+
+
 def _own_url(context: Context) -> SecretStr | None:
     """Return a URL in `.env.local` that leads elsewhere than to the embedded server; that one's may be out of date."""
     settings = context.settings
-    assert settings.database is not None
+    if settings.database is None:
+        return None
     url = workspace.read_env_file(settings).get(settings.database.variable, "")
     if not url:
         return None
@@ -136,9 +151,7 @@ def lines(context: Context, names: list[str]) -> Iterator[Line]:
     plain, unresolved = _plain(settings), _unresolved(context)
     for name in names:
         if settings.database is not None and name == settings.database.variable:
-            url = database_url(context)
-            assert url is not None
-            yield Line(name, url.get_secret_value())
+            yield Line(name, required_url(context).get_secret_value())
         elif name in plain:
             yield Line(name, plain[name])
         else:

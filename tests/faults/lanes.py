@@ -47,11 +47,11 @@ class Lane(Project):
 
     def run(self, *words: str, limit: float = forks.QUICK, **variables: str) -> Ran:
         """Run a task to its end."""
-        return self.begin(*words, **variables).wait(limit)
+        return self.begin(*words, "--quiet", **variables).wait(limit)
 
     def harmed(self, fault: str, *words: str, **variables: str) -> Ran:
         """Deploy with a fault."""
-        return self.begin("deploy", *words, fault=fault, **variables).wait()
+        return self.begin("deploy", "--quiet", *words, fault=fault, **variables).wait()
 
     def change(self) -> str:
         """Commit a new version with a migration of its own; return its release id."""
@@ -195,9 +195,11 @@ class Lanes:
 
     def close(self) -> None:
         """End all lanes; none may leave a process."""
-        with ExitStack() as all_of_them:
-            while not self._idle.empty():
-                all_of_them.push(self._idle.get()[1])
+        stacks = []
+        while not self._idle.empty():
+            stacks.append(self._idle.get()[1])
+        with ThreadPoolExecutor(BESIDE) as pool:
+            list(pool.map(lambda each: each.close(), stacks))
 
     def _one(self, case: object, work: Callable[[Lane, Any], None]) -> str:
         began = time.monotonic()

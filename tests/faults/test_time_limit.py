@@ -12,7 +12,7 @@ def undone(lane: Lane, moment: Moment) -> None:
     lane.change()
     with probing(lane.port) as answers:
         ran = lane.harmed(f"expire:step.started:{moment.step}")
-    assert_clear(ran, 1, "time limit")
+    assert_clear(ran, 1, r"time limit|within \d+ s")
     assert lane.runs()[0].state == "undone"
     answers.assert_all_good()
     assert_serves(lane, old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def lines(first: int, last: int) -> list[bytes]:
 def rotate(path: Path) -> None:
     """Rotate as supervisor does: .2 to .3, .1 to .2, the log to .1, then a new one."""
     older = [path, *parts(path)[1:]]
-    for newer, target in reversed(list(zip(older, older[1:], strict=False))):
+    for newer, target in reversed(list(pairwise(older))):
         if newer.exists():
             newer.rename(target)
     path.write_bytes(b"")

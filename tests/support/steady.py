@@ -19,8 +19,8 @@ def look(project: Project, tables: str) -> dict[str, Any]:
     """Return everything that a deploy changes: what serves, processes, releases, files and the database."""
     return {
         "answer": project.get("/health").json,
-        "releases": project.json("releases")["releases"],
         "folders": sorted(each.name for each in (project.own / "releases").iterdir()),
+        "releases": [each.read_text() for each in (project.own / "releases").glob("*/release.json")],
         "processes": project.processes(),
         "proxy": (project.own / "proxy" / "haproxy.cfg").read_text(),
         "columns": project.query(TABLES),
@@ -43,4 +43,4 @@ def unchanged(project: Project, tables: str = "schema_migrations orders") -> Ite
         assert look(project, tables) == before
     finally:
         project.git("reset", "--quiet", "--hard", commit)
-        project.git("clean", "--quiet", "--force", "-d")
+        project.git("clean", "--quiet", "--force", "-d", "-x", "--exclude=.ops")

@@ -174,7 +174,8 @@ def _environment(
             driver = re.match(r"postgres(?:ql)?(\+\w+)://", value or "")
             if driver:
                 draft.decide(
-                    f"{name} begins with postgresql{driver[1]}:// in {made.where}, invops gives postgresql://"
+                    f"{name} begins with postgresql{driver[1]}:// in {made.where}, "
+                    "invops gives postgresql://: does it accept that?"
                 )
             continue
         if name in ("PORT", "HOST") or not re.fullmatch(r"[A-Za-z_]\w*", name):

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from ops.kernel.settings.values import DATABASE_PATTERN
-from ops.setup.init.code import Code
-from ops.setup.init.compose import DATABASE_URL, Compose
+from ops.setup.init.compose import DATABASE_URL
 from ops.setup.init.dependencies import Dependencies
 from ops.setup.init.draft import Draft, Section
 from ops.setup.init.repository import Repository
+from ops.setup.init.survey import Survey
 
 _DRIVERS: Final = ("psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "asyncpg", "pg8000")
 _NUMBERED: Final = re.compile(r"\d+_.+\.sql")
@@ -26,13 +26,12 @@ _OTHER_TOOLS: Final = {
 }
 
 
-def describe(
-    draft: Draft, repository: Repository, code: Code, dependencies: Dependencies, compose: Compose
-) -> None:
+def describe(draft: Draft, survey: Survey) -> None:
     """Add [database] and [migrations] where there is a sign of PostgreSQL."""
+    repository, dependencies, compose = survey.repository, survey.dependencies, survey.compose
     migrations = _migrations(draft, repository, dependencies)
     driver = next((each for each in _DRIVERS if dependencies.has(each)), "")
-    read = next((each for each in code.variables if DATABASE_URL.fullmatch(each.what)), None)
+    read = next((each for each in survey.code.variables if DATABASE_URL.fullmatch(each.what)), None)
     if not (compose.postgres or driver or migrations):
         return
     made = Section("database")

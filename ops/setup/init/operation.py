@@ -55,7 +55,7 @@ def announce(report: Report, made: Proposal) -> Report:
         ),
     ]
     dry = report.status == "dry-run"
-    left = f", {len(made.decisions)} left to decide" if made.decisions else ""
+    left = f"; {len(made.decisions)} left to decide" if made.decisions else ""
     services = ", ".join(made.services) or "no services"
     return dataclasses.replace(
         report,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ class Dockerfile:
 
     path: PurePosixPath
     base: str = ""
+    entry: list[str] | str = ""
     command: Converted = field(default_factory=Converted)
     port: int | None = None
     health: str = ""
@@ -89,30 +91,25 @@ def procfile(draft: Draft, repository: Repository) -> list[Process]:
 
 
 def dockerfile(repository: Repository, path: PurePosixPath) -> Dockerfile:
-    """Read a Dockerfile; what an earlier stage says does not count."""
+    """Read a Dockerfile; what an earlier stage says counts only if the last one builds on it."""
     found = Dockerfile(path)
-    entry: list[str] | str = ""
-    for words, rest in _instructions(repository.text(path)):
-        if words == "FROM":
-            found = Dockerfile(
-                path,
-                base=rest.removeprefix("--platform=").split()[
-                    -3 if " as " in f" {rest.lower()} " and len(rest.split()) > 2 else -1
-                ],
-            )
-            entry = ""
-        elif words == "EXPOSE":
+    stages: dict[str, Dockerfile] = {}
+    for word, rest in _instructions(repository.text(path)):
+        if word == "FROM":
+            words = [each for each in rest.split() if not each.startswith("--")]
+            base = words[0] if words else ""
+            found = dataclasses.replace(stages.get(base) or Dockerfile(path, base))
+            stages[words[-1] if words else ""] = found
+        elif word == "EXPOSE":
             number = re.match(r"\d+", rest)
             found.port = int(number[0]) if number else found.port
-        elif words == "ENTRYPOINT":
-            entry = _listed(rest)
-        elif words == "CMD":
-            found.command = _together(entry, _listed(rest))
-            entry = ""
-        elif words == "HEALTHCHECK":
+        elif word == "ENTRYPOINT":
+            found.entry = _listed(rest)
+            found.command = convert(found.entry)
+        elif word == "CMD":
+            found.command = _together(found.entry, _listed(rest))
+        elif word == "HEALTHCHECK":
             found.health = health_of(rest) or found.health
-    if entry:
-        found.command = convert(entry)
     found.port = found.port or found.command.port
     return found
 

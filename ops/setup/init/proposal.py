@@ -52,51 +52,63 @@ class Proposal:
 
 def make(folder: Path) -> Proposal:
     """Look at a repository and propose its ops.toml; only reads."""
-    repository, draft = Repository(folder), Draft()
-    sources = code.scan(repository)
-    near = (
-        places.of(repository, sources.applications[0].path).directory
-        if sources.applications
-        else None
+    draft = Draft()
+    survey = _survey(folder, draft)
+    repository, sources = survey.repository, survey.code
+    package = services.describe(draft, survey)
+    described = draft.sections
+    draft.sections = [_app(folder, draft, sources)]
+    if sources.applications or survey.declared or repository.named("alembic.ini"):
+        dependencies.section(draft, repository, survey.dependencies, package)
+    draft.sections += _ordered(described) or [_example()]
+    data.describe(draft, survey)
+    draft.sections += _environments(draft)
+    _secrets(draft, sources)
+    if not described:
+        draft.decide("nothing here says how the application is started: describe its services")
+    if not repository.complete:
+        draft.decide("not every file was looked at, there are too many")
+    content = _without_faults(folder / document.FILE, draft)
+    return Proposal(
+        folder=folder,
+        content=content,
+        services=tuple(each.header.partition(".")[2] for each in draft.services()),
+        findings=tuple(draft.findings),
+        decisions=tuple(draft.decisions),
+        unread=tuple(repository.unread),
     )
-    found = dependencies.look(repository, near)
+
+
+def _survey(folder: Path, draft: Draft) -> Survey:
+    repository = Repository(folder)
+    sources = code.scan(repository)
+    first = next(iter(sources.applications), None)
+    near = places.of(repository, first.path).directory if first else None
     composed = compose.look(draft, repository)
     declared = [
         *composed.processes,
         *processes.procfile(draft, repository),
         *processes.dockerfiles(repository, composed.dockerfiles),
     ]
-    health = processes.helm(draft, repository)
-    front = node.services(draft, repository)
-    survey = Survey(repository, sources, found, declared, front, health)
-    package = services.describe(draft, survey)
-    python = Draft(findings=draft.findings, decisions=draft.decisions)
-    if sources.applications or declared or repository.named("alembic.ini"):
-        dependencies.section(python, repository, found, package)
-    data.describe(draft, repository, sources, found, composed)
-    draft.sections = [
-        _app(folder, draft, sources),
-        *python.sections,
-        *_ordered(draft.sections),
-        *_environments(draft),
-    ]
-    _secrets(draft, sources)
-    if not draft.services():
-        draft.decide(
-            "nothing here says how the application is started: describe it in [services.NAME]"
-        )
-    if not repository.complete:
-        draft.decide("not every file was looked at, there are too many")
-    content = _without_faults(folder / document.FILE, draft)
-    names = tuple(each.header.partition(".")[2] for each in draft.services())
-    return Proposal(
-        folder,
-        content,
-        names,
-        tuple(draft.findings),
-        tuple(draft.decisions),
-        tuple(repository.unread),
+    return Survey(
+        repository=repository,
+        code=sources,
+        dependencies=dependencies.look(repository, near),
+        compose=composed,
+        declared=declared,
+        health=processes.helm(draft, repository),
+        front=node.services(draft, repository),
     )
+
+
+def _example() -> Section:
+    made = Section(
+        "services.web", off="an example, nothing here says how the application is started"
+    )
+    made.put("command", "uvicorn app.main:app --uds {socket}", "or --port {port}")
+    made.put("port", 8000, "while developing")
+    made.put("health", "/health", "200 when it may get traffic")
+    return made
 
 
 def _app(folder: Path, draft: Draft, sources: code.Code) -> Section:
@@ -112,11 +124,9 @@ def _app(folder: Path, draft: Draft, sources: code.Code) -> Section:
 
 
 def _ordered(sections: list[Section]) -> list[Section]:
-    """Servers, then background processes, then front ends, then what is no service."""
+    """Servers, then background processes, then front ends."""
 
     def rank(section: Section) -> int:
-        if not section.header.startswith("services."):
-            return 3
         return 2 if "build" in section.values else 0 if "port" in section.values else 1
 
     return sorted(sections, key=rank)

@@ -1,0 +1,142 @@
+"""A dry run of each changing task writes nothing but scratch: watched by strace, compared before and after."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ops import tasks
+from ops.kernel import exits
+from ops.kernel.lock import FileLock
+from ops.kernel.task import READ
+from tests.conftest import require
+from tests.support import traced
+from tests.support.project import Project, clean_variables, place, project
+
+COLLECTION = tasks.collection()
+CHANGING = sorted(name for name in COLLECTION.task_names if COLLECTION[name].level is not READ)
+
+
+@dataclass(frozen=True)
+class Example:
+    """How a task is called so that it has something to do.
+
+    Args:
+        words: Arguments beside `--dry-run`; `{env}` and `{run}` are filled in.
+        prepare: A real run that comes before.
+        locked: Whether another process holds the environment's lock.
+        below: Folder to be in, below the repository.
+        variables: Of the command.
+    """
+
+    words: tuple[str, ...] = ("--env", "{env}")
+    prepare: tuple[str, ...] = ()
+    locked: bool = False
+    below: str = "."
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+EXAMPLES = {
+    "deploy": Example(),
+    "init": Example((), below="../bare"),
+    "lock.release": Example(locked=True),
+    "rollback": Example(),
+    "runs.resume": Example(("{run}",)),
+    "runs.undo": Example(("{run}",)),
+    "setup.development": Example(("--env", "development")),
+    "start": Example(prepare=("stop",)),
+    "stop": Example(prepare=("start",)),
+    "test": Example((), variables=(("CI", "false"),)),
+}
+"""One for each changing task: a new task needs one here."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A project with two releases and a deploy that was killed."""
+
+    made: Project
+    run: str
+
+    def fill(self, words: tuple[str, ...]) -> list[str]:
+        return [word.format(env=self.made.environment, run=self.run) for word in words]
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Deployed]:
+    require("haproxy", "haproxy", "/usr/sbin")
+    require("strace", "strace")
+    require("pg_ctl", "postgresql", "/usr/lib/postgresql/*/bin")
+    with place() as home, project("tiny", home) as tiny:
+        tiny.put("../bare/requirements.txt", "flask\n")
+        tiny.edit("ops.toml", "[environments.", '[environments.development]\ntarget = "local"\n\n[environments.')
+        for _ in range(2):
+            tiny.commit()
+            tiny.deployed()
+        tiny.commit()
+        tiny.program = [sys.executable, "-m", "tests.faults.run"]
+        killed = tiny.run("deploy", FAULT="kill:step.acted:checkout")
+        assert killed.code < 0, killed.text
+        tiny.program = [sys.executable, "-m", "ops.program"]
+        runs = tiny.json("runs.list")["runs"]
+        yield Deployed(tiny, str(runs[0]["id"]))
+
+
+@contextlib.contextmanager
+def held(made: Project, wanted: bool) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        if wanted:
+            stack.enter_context(FileLock(made.own / "lock").hold("deploy", "anna@laptop"))
+        yield
+
+
+def seen(made: Project) -> tuple[dict[str, str], object]:
+    """Return what a dry run must leave as it is; logs and data of what runs meanwhile are theirs."""
+    files = traced.snapshot(made.folder.parent, made.base, without=("postgres", "logs", "run", "sockets"))
+    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
+    with contextlib.suppress(psycopg.OperationalError):  # it does not run
+        return files, (made.query(tables), made.processes())
+    return files, made.processes()
+
+
+def allowed(change: traced.Change, temporary: Path, made: Project) -> bool:
+    """Say whether a dry run may do this: scratch, its own record, questions to what runs."""
+    if change.call == "connect" or not change.paths:
+        return True
+    places = (str(temporary), "/dev/", "/proc/self/", str(made.folder / ".ops"))
+    return all(path.startswith(places) for path in change.paths)
+
+
+def test_each_changing_task_has_an_example() -> None:
+    assert sorted(EXAMPLES) == CHANGING
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_dry_run_changes_nothing(deployed: Deployed, name: str, tmp_path: Path) -> None:
+    example, made = EXAMPLES[name], deployed.made
+    if example.prepare:
+        ran = made.run(*example.prepare)
+        assert ran.code == 0, ran.text
+    temporary, output = tmp_path / "tmp", tmp_path / "strace"
+    temporary.mkdir()
+    with held(made, example.locked):
+        before = seen(made)
+        ran_dry = subprocess.run(
+            [*traced.command(output), sys.executable, "-m", "ops.program", name, *deployed.fill(example.words), "--dry-run"],
+            cwd=made.folder / example.below, capture_output=True, text=True, check=False, timeout=120,
+            env={**clean_variables(), "OPS_HOME": str(made.base), "TMPDIR": str(temporary),
+                 "PYTHONDONTWRITEBYTECODE": "1", **dict(example.variables)},
+        )  # fmt: skip
+        after = seen(made)
+    assert ran_dry.returncode == exits.DRY_RUN, ran_dry.stdout + ran_dry.stderr
+    assert after == before
+    wrong = [each.line for each in traced.changes(output) if not allowed(each, temporary, made)]
+    assert not wrong, "\n".join(wrong)
+    assert list(temporary.iterdir()) == [], "scratch is gone"
