@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,13 @@ class Backup:
         path: Its place.
         size: Bytes.
         sha256: Hash of its content.
+        restore: Command that brings the database back to it; it asks for the password.
     """
 
     path: str
     size: int
     sha256: str
+    restore: str
 
 
 def dump(context: Context, tool: Path, url: SecretStr, folder: Path, name: str) -> Backup:
@@ -67,7 +70,13 @@ def dump(context: Context, tool: Path, url: SecretStr, folder: Path, name: str) 
         raise
     with final.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
-    return Backup(str(final), final.stat().st_size, digest)
+    return Backup(str(final), final.stat().st_size, digest, _restore(tool, url, final))
+
+
+def _restore(tool: Path, url: SecretStr, path: Path) -> str:
+    options = ["--clean", "--if-exists", "--single-transaction"]
+    database = f"--dbname={_without_password(url)}"
+    return shlex.join([str(tool.with_name("pg_restore")), *options, database, str(path)])
 
 
 def _refuse_broken(path: Path) -> None:

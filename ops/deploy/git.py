@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from pathlib import Path
 from ops.hosts import runner
 from ops.kernel import files, guard
 from ops.kernel.context import Context
-from ops.kernel.errors import ConfigurationError, StepFailed
+from ops.kernel.errors import ConfigurationError, OpsError, StepFailed
+
+_FULL = 1_000_000
+"""Bytes: with less a disk is full, whatever is left for root."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,9 @@ def resolve(context: Context, ref: str) -> Revision:
         ConfigurationError: Not a repository, no commit yet, or no such ref.
     """
     folder = context.settings.folder
-    if _git(context, "rev-parse", "--is-inside-work-tree", check=False).strip() != "true":
-        raise ConfigurationError(
-            f"{folder} is not a git repository",
-            hint="git init && git add -A && git commit -m first",
-        )
+    inside = _run(context, folder, "rev-parse", "--is-inside-work-tree", check=False)
+    if inside.stdout.strip() != "true":
+        raise _unusable(folder, inside.stderr)
     name = ref or "HEAD"
     if name.startswith("-"):
         raise ConfigurationError(f"{name!r} is not a git ref", hint="--ref BRANCH, TAG or COMMIT")
@@ -71,6 +73,19 @@ def resolve(context: Context, ref: str) -> Revision:
     with objects(context) as environment:
         work = _write_tree(context, environment)
     return Revision(commit, branch, work, dirty=work != tree)
+
+
+def _unusable(folder: Path, said: str) -> ConfigurationError:
+    """Return the error for a folder that git does not work in: no repository, or another user's."""
+    if "dubious ownership" in said:
+        return ConfigurationError(
+            f"git refuses {folder}",
+            why="dubious ownership: it belongs to another user",
+            hint=f"git config --global --add safe.directory {folder}",
+        )
+    return ConfigurationError(
+        f"{folder} is not a git repository", hint="git init && git add -A && git commit -m first"
+    )
 
 
 def blob(context: Context, revision: Revision, path: str) -> str:
@@ -97,6 +112,7 @@ def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
 
     Raises:
         StepFailed: The working tree is not the one that was planned any more.
+        OpsError: The disk is full.
     """
     guard.effect(f"write the files of {tree[:12]} into {destination}")
     with objects(context) as environment, files.scratch() as folder:
@@ -108,7 +124,19 @@ def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
         alone = {**environment, "GIT_INDEX_FILE": str(folder / "index")}
         files.make_folder(destination, mode=0o755)
         _git(context, "read-tree", f"{tree}:{inside}", environment=alone)
-        _git(context, "checkout-index", "--all", f"--prefix={destination}/", environment=alone)
+        try:
+            _git(context, "checkout-index", "--all", f"--prefix={destination}/", environment=alone)
+        except StepFailed as error:
+            _explain_full_disk(destination, error)
+            raise
+
+
+def _explain_full_disk(folder: Path, error: StepFailed) -> None:
+    """Raise one clear line in place of git's line for every file that it could not write."""
+    if shutil.disk_usage(folder).free < _FULL:
+        raise OpsError(
+            f"cannot write {folder}", why="No space left on device", hint="check free space: df -h"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -152,7 +180,17 @@ def _git(
     folder = context.settings.folder
     if top:
         folder = Path(_git(context, "rev-parse", "--show-toplevel").strip())
-    result = runner.run(
+    return _run(context, folder, *words, check=check, environment=environment).stdout
+
+
+def _run(
+    context: Context,
+    folder: Path,
+    *words: str,
+    check: bool,
+    environment: Mapping[str, str] | None = None,
+) -> runner.Result:
+    return runner.run(
         context,
         ["git", "-c", "core.fsmonitor=false", *words],
         reads=True,
@@ -160,4 +198,3 @@ def _git(
         environment={"GIT_OPTIONAL_LOCKS": "0", **(environment or {})},
         check=check,
     )
-    return result.stdout

@@ -47,7 +47,7 @@ def check(context: Context, port: int) -> None:
         raise OpsError(
             f"{free // 1_000_000} MB free at {base}, 1000 MB needed", hint=f"df -h {base}"
         )
-    if not ports.is_free(port) and not proxy.of(settings).running():
+    if not ports.is_free(port) and not proxy.listens(settings, port):
         raise ConfigurationError(
             f"port {port} is taken by another program",
             hint=f"set `port` of [environments.{settings.name}] in ops.toml, or look: ss -ltnp 'sport = :{port}'",

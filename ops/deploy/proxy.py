@@ -35,8 +35,24 @@ def serving(settings: Settings) -> str:
     return haproxy.active_in(path.read_text()) if path.is_file() else ""
 
 
-def routing(settings: Settings, release: releases.Release, active: str) -> haproxy.Routing:
-    """Describe the routes of a release's services, with one slot active."""
+def listens(settings: Settings, port: int) -> bool:
+    """Say whether a port is taken by the environment's own proxy."""
+    path = _file(settings)
+    bound = path.is_file() and f"bind 127.0.0.1:{port}\n" in path.read_text()
+    return bound and of(settings).running()
+
+
+def routing(
+    settings: Settings, release: releases.Release, active: str, port: int = 0
+) -> haproxy.Routing:
+    """Describe the routes of a release's services, with one slot active.
+
+    Args:
+        settings: Of the environment.
+        release: Its services.
+        active: The slot that serves, empty for none.
+        port: Where the proxy listens, that of the settings when 0.
+    """
     backends = []
     for name in release.services:
         described = release.service(name)
@@ -47,7 +63,7 @@ def routing(settings: Settings, release: releases.Release, active: str) -> hapro
         backends.append(haproxy.Backend(name, tuple(described.route or ("/",)), live, servers))
     return haproxy.Routing(
         name=f"{settings.app.name}-{settings.name}",
-        bind=f"127.0.0.1:{settings.environment.port}",
+        bind=f"127.0.0.1:{port or settings.environment.port}",
         admin_socket=_admin_socket(settings),
         backends=tuple(backends),
         active=active or None,
@@ -83,8 +99,8 @@ def ensure(context: Context, release: str, before: str) -> None:
     """
     settings = context.settings
     active = serving(settings)
-    there = releases.in_slot(settings, before) if before else None
-    routes = routing(settings, there or releases.load(settings, release), active)
+    routes = _routes_of(settings, before, active)
+    routes = routes or routing(settings, releases.load(settings, release), active)
     _check(context, routes)
     _write(settings, haproxy.render(routes))
     argv = haproxy.command(_binary(settings), _file(settings), _admin_socket(settings))
@@ -104,14 +120,32 @@ def _routes_to(context: Context, slot: str, release: str, before: str) -> Done |
 
 def _switch_back(context: Context, result: object, slot: str, release: str, before: str) -> None:
     settings = context.settings
-    if not of(settings).running():
-        return
-    there = releases.in_slot(settings, before) if before else None
-    if there is not None:
-        _route(context, there, before, slot)
-    else:
+    driver = of(settings)
+    routes = _routes_of(settings, before, before)
+    if routes is None:
         _write(settings, haproxy.render(routing(settings, releases.load(settings, release), "")))
-    of(settings).maintenance(slot)
+    else:
+        _refuse_dead(context, before)
+        if not driver.running():  # it comes back as its file says
+            _write(settings, haproxy.render(routes))
+        elif not _still_routes_to(settings, before):
+            _route(context, routes, before, slot)
+    if driver.running():
+        driver.maintenance(slot)
+
+
+def _still_routes_to(settings: Settings, slot: str) -> bool:
+    """Say whether a failed switch changed nothing: then a full disk must not spoil its undo."""
+    path, driver = _file(settings), of(settings)
+    text = path.read_text() if path.is_file() else ""
+    return haproxy.active_in(text) == driver.active_slot() == slot and driver.structure() in text
+
+
+def _refuse_dead(context: Context, slot: str) -> None:
+    group = places.group(context.settings, slot)
+    states = [each.state for each in places.daemon_of(context).programs() if each.group == group]
+    if not states or any(state != "RUNNING" for state in states):
+        raise StepFailed(f"slot {slot} does not run, traffic stays where it is")
 
 
 @step(title="Switch traffic to slot {slot}", limit=minutes(1), check=_routes_to, undo=_switch_back)
@@ -127,14 +161,20 @@ def switch(context: Context, slot: str, release: str, before: str) -> None:
     Source: HAProxy management guide, 9.3, "set server". The file is rewritten first, so that a proxy that is
     restarted in between comes back with the new slot.
     """
-    _route(context, releases.load(context.settings, release), slot, before or places.other(slot))
+    routes = routing(context.settings, releases.load(context.settings, release), slot)
+    _route(context, routes, slot, before or places.other(slot))
 
 
-def _route(context: Context, release: releases.Release, slot: str, away: str) -> None:
+def _routes_of(settings: Settings, slot: str, active: str) -> haproxy.Routing | None:
+    """Return the routes as they were when a slot was filled, None for an empty one."""
+    there = releases.in_slot(settings, slot) if slot else None
+    return routing(settings, there.release, active, there.port) if there else None
+
+
+def _route(context: Context, routes: haproxy.Routing, slot: str, away: str) -> None:
     """Route to `slot`; other services or routes need a reload, which brings slot and routes at the same moment."""
     settings = context.settings
     driver = of(settings)
-    routes = routing(settings, release, slot)
     if driver.structure() != haproxy.structure_digest(routes):
         _check(context, routes)
         _write(settings, haproxy.render(routes))

@@ -111,11 +111,24 @@ def all_of(settings: Settings, environment: str = "") -> list[Release]:
     return sorted(found, key=lambda each: each.sequence, reverse=True)
 
 
-def in_slot(settings: Settings, slot: str) -> Release | None:
-    """Return the release in a slot as it was described when it was started there; None for an empty slot."""
+@dataclass(frozen=True)
+class Placed:
+    """A release in a slot, as it was when it was started there.
+
+    Args:
+        release: With its description of that time; the record in its folder may be newer.
+        port: Where the proxy listened.
+    """
+
+    release: Release
+    port: int
+
+
+def in_slot(settings: Settings, slot: str) -> Placed | None:
+    """Return what is in a slot, None when it is empty."""
     try:
         record = json.loads(places.slot_file(settings, slot).read_text())
-        return Release(**record["described"])
+        return Placed(Release(**record["described"]), int(record["port"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -129,7 +129,7 @@ def _runs(context: Context, slot: str, release: str) -> Done | None:
 
 def _stop_if_idle(context: Context, result: object, slot: str, release: str) -> None:
     settings = context.settings
-    if proxy.of(settings).running() and proxy.serving(settings) == slot:
+    if proxy.serving(settings) in (slot, "mixed"):
         return
     places.daemon_of(context).remove(places.group(settings, slot))
     files.remove(places.slot_file(settings, slot))
@@ -142,11 +142,13 @@ def start(context: Context, slot: str, release: str) -> None:
     Raises:
         StepFailed: The slot is the only one that serves, or a process does not come up.
     """
-    _fill(context, slot, releases.load(context.settings, release))
-
-
-def _fill(context: Context, slot: str, release: releases.Release) -> None:
     settings = context.settings
+    there = releases.Placed(releases.load(settings, release), settings.environment.port)
+    _fill(context, slot, there)
+
+
+def _fill(context: Context, slot: str, placed: releases.Placed) -> None:
+    settings, release = context.settings, placed.release
     proxy.take_out(context, slot)
     daemon = places.daemon_of(context)
     daemon.remove(places.group(settings, slot))
@@ -157,6 +159,7 @@ def _fill(context: Context, slot: str, release: releases.Release) -> None:
         "release": release.id,
         "digest": digest(context, release, url),
         "described": asdict(release),
+        "port": placed.port,
     }
     files.make_folder(places.slot_file(settings, slot).parent)
     files.write(places.slot_file(settings, slot), json.dumps(record))
@@ -194,6 +197,7 @@ def retire(context: Context, slot: str) -> None:
     if proxy.serving(settings) in (slot, "mixed"):
         raise StepFailed(f"slot {slot} serves, it is not stopped")
     there = releases.in_slot(settings, slot)
-    limits = [there.service(name).stop_timeout for name in there.services] if there else []
+    known = there.release if there else None
+    limits = [known.service(name).stop_timeout for name in known.services] if known else []
     proxy.drain(context, slot, max(limits, default=30.0))
     places.daemon_of(context).remove(places.group(settings, slot))

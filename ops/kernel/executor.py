@@ -58,8 +58,7 @@ class Executor(InvokeExecutor):
         calls = self.normalize(tasks)
         options = Options.for_errors(calls[0].kwargs if calls else {})
         try:
-            if self.core is not None and self.core[0].args.echo.value:
-                raise ConfigurationError("-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME")
+            self._refuse_core_traps(calls)
             for node in [self._node(call, call.kwargs) for call in calls]:
                 code = self._run(node, finished)
                 if code != exits.OK:
@@ -67,6 +66,15 @@ class Executor(InvokeExecutor):
         except (OpsError, KeyboardInterrupt) as error:
             raise Exit(code=show_error(error, options, sys.stdout)) from error
         return {}
+
+    def _refuse_core_traps(self, calls: Sequence[Call]) -> None:
+        if self.core is None:
+            return
+        if self.core[0].args.echo.value:
+            raise ConfigurationError("-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME")
+        if self.core.remainder:
+            # Whoever writes `deploy -- --dry-run` must not get a deploy.
+            raise ConfigurationError(f"nothing is known after --: {self.core.remainder}", hint="leave the -- out")
 
     def _core_dry(self) -> bool:
         # Invoke's own --dry stops only `c.run`: everything else would run for real. It counts as --dry-run.

@@ -15,6 +15,9 @@ from ops.kernel.settings import environ
 STYLES: Final = {"ok": "green", "missing": "red", "wrong": "red", "warning": "yellow"}
 """Colours of cells that say a state."""
 
+LONGEST = 500
+"""Characters of a line; the rest of a longer one (a command, an argument) is in the run's log."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -94,9 +97,9 @@ def render(report: Report, form: str, stream: TextIO | None = None, quiet: bool 
 def _render_error(report: Report, out: TextIO) -> None:
     mark = "\033[1;31merror:\033[0m" if colours(out) else "error:"
     why = report.facts.get("why", "")
-    _say(f"{mark} {report.summary}" + (f": {why}" if why else ""), out)
+    _say(f"{mark} " + readable(f"{report.summary}: {why}" if why else report.summary), out)
     for hint in report.hints:
-        _say(f"  try: {hint}", out)
+        _say(f"  try: {readable(hint)}", out)
 
 
 def _render_text(report: Report, out: TextIO, quiet: bool) -> None:
@@ -107,14 +110,24 @@ def _render_text(report: Report, out: TextIO, quiet: bool) -> None:
     if report.body:
         _say(report.body, out)
     if report.summary:
-        _say(report.summary, out)
+        _say(readable(report.summary), out)
     if quiet:
         return
     width = max((len(key) for key in report.facts), default=0)
     for key, value in report.facts.items():
-        _say(f"  {key:<{width}}  {value}", out)
+        _say(f"  {key:<{width}}  {readable(value)}", out)
     for hint in report.hints:
         _say(f"  next: {hint}", out)
+
+
+def readable(text: str) -> str:
+    """Return text of unknown origin for a terminal: nothing that steers it, and no line without an end."""
+    plain = "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
+    return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in plain.split("\n"))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _say(text: str, out: TextIO) -> None:
@@ -129,12 +142,14 @@ def print_table(table: Table, out: TextIO) -> None:
     from rich.text import Text
 
     terminal = out.isatty()
-    drawn = RichTable(title=table.title or None, title_justify="left", box=SIMPLE_HEAD if terminal else None,
-                      pad_edge=False, title_style="bold")
+    title = Text(table.title, style="bold") if table.title else None
+    drawn = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD if terminal else None,
+                      pad_edge=False)
     for column in table.columns:
         drawn.add_column(column, overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        cells = [redact.CENTRAL.text(readable(cell)) for cell in row]
+        drawn.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     width = None if terminal else 200
     console = Console(file=out, no_color=not colours(out), width=width, highlight=False, soft_wrap=False)
     if terminal:

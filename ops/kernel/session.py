@@ -224,8 +224,9 @@ def _after_failure(opened: Session, error: OpsError) -> OpsError:
 def _stopped(opened: Session, error: OpsError, reason: str) -> OpsError:
     run = opened.run
     _finish(opened, "stopped", exits.GENERAL, str(error))
-    backup = next((r["path"] for r in run.results.values() if isinstance(r, dict) and r.get("path")), "")
-    hint = f"inv runs.show {run.id}" + (f"; the backup before it: {backup}" if backup else "")
+    results = [each for each in run.results.values() if isinstance(each, dict)]
+    restore = next((each["restore"] for each in results if each.get("restore")), "")
+    hint = f"inv runs.show {run.id}" + (f"; the database as it was: {restore}" if restore else "")
     return OpsError(str(error), why=f"nothing was undone because {reason}", hint=hint)
 
 

@@ -157,6 +157,16 @@ def assert_migrated_once(lane: Lane) -> None:
     assert len(items) == len(set(items)) == len(lane.migrations()), items
 
 
+def assert_dead_run_is_closed(lane: Lane, again: Ran) -> None:
+    """Assert that the journal holds no open run after a killed one and the `deploy` that followed."""
+    states = [each.state for each in lane.runs()]
+    assert "running" not in states, states
+    if "nothing to change" in again.text:  # killed when all was done, at the last moment even in the journal
+        assert states[0] in ("interrupted", "done"), states
+    else:
+        assert states[:2] == ["done", "interrupted"], states
+
+
 def assert_clear(ran: Ran, code: int, *words: str) -> None:
     """Assert an exit code and one clear error: what, why, what to do; no traceback."""
     assert ran.code == code, ran.text

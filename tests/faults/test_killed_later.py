@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.lanes import DONE, Lane, Lanes, Moment, assert_migrated_once, assert_serves
+from tests.faults.lanes import (
+    DONE,
+    Lane,
+    Lanes,
+    Moment,
+    assert_dead_run_is_closed,
+    assert_migrated_once,
+    assert_serves,
+)
 from tests.faults.prober import probing
 
 KILLED = -9
@@ -21,9 +29,7 @@ def converges(lane: Lane, moment: Moment) -> None:
     assert answers.versions in ([old, new], [old], [new])
     assert_serves(lane, new)
     assert_migrated_once(lane)
-    states = [each.state for each in lane.runs()[:2]]
-    # Killed when all was done: there was nothing to change.
-    assert states == ["done", "interrupted"] or states[0] == "interrupted" and "nothing to change" in again.text
+    assert_dead_run_is_closed(lane, again)
 
 
 @pytest.mark.parametrize("event", [*DONE, "others"])

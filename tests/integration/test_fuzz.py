@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def run(capsys: pytest.CaptureFixture[str], quiet: Place, monkeypatch: pytest.Mo
     monkeypatch.chdir(quiet.made.folder)
     monkeypatch.setenv("OPS_HOME", str(quiet.made.base))
     monkeypatch.setenv("CI", "")
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     return Command(capsys)
 
 
@@ -111,24 +112,26 @@ def test_hostile_arguments_change_nothing_and_say_one_thing(run: Command, quiet:
         if isinstance(default, bool):
             continue
         for kind, value in HOSTILE.items():
-            words = [name, *required(made, parameter), f"{flag(parameter)}={value}", *dry]
+            words = [name, *required(made, parameter), f"{flag(parameter)}={value}"]
             said = f"inv {name} {flag(parameter)} {kind}"
-            answer = run(*words, tasks=COLLECTION)
+            answer = run(*words, *dry, tasks=COLLECTION)
             assert_clear(answer, said)
             if dry and answer.code not in (exits.OK, exits.DRY_RUN):
                 # What the dry run refuses is refused for real in the same words.
-                real = run(*words[:-1], tasks=COLLECTION)
+                real = run(*words, tasks=COLLECTION)
                 assert (real.code, real.err) == (answer.code, answer.err), said
     assert quiet.snapshot() == before
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("words", [["--nope"], ["surplus"], ["--env"], ["--format"], ["-x"], ["--env", "x", "--", "y"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--nope"], ["surplus"], ["--env"], ["--format"], ["-x"], ["--", "y"]], ids=" ".join)
 def test_words_that_do_not_belong_there(run: Command, quiet: Place, name: str, words: list[str]) -> None:
     made = COLLECTION[name]
     assert isinstance(made, OpsTask)
-    answer = run(name, *required(made, ""), *words, *([] if made.level is READ else ["--dry-run"]), tasks=COLLECTION)
+    # The dry run comes first: what stands behind -- would not count, and the task would run.
+    answer = run(name, *([] if made.level is READ else ["--dry-run"]), *required(made, ""), *words, tasks=COLLECTION)
     assert_clear(answer, f"inv {name} {words}")
+    assert answer.code == exits.CONFIGURATION
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +142,7 @@ def test_a_broken_ops_toml(run: Command, name: str, toml: str, tmp_path: Path, m
     (tmp_path / "ops.toml").write_text(toml)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPS_HOME", str(tmp_path / "home"))
-    answer = run(name, *required(made, ""), *([] if made.level is READ else ["--dry-run"]), tasks=COLLECTION)
+    answer = run(name, *([] if made.level is READ else ["--dry-run"]), *required(made, ""), tasks=COLLECTION)
     assert_clear(answer, f"inv {name}")
     assert [path.name for path in tmp_path.iterdir()] == ["ops.toml"]
 

@@ -138,6 +138,13 @@ def test_other_flags_of_invoke_change_nothing(project: Project, words: list[str]
     assert project.inv(*words).stdout == "check ran\nchange for real ran\nchanged\n"
 
 
+@pytest.mark.parametrize("words", [["change", "--", "--dry-run"], ["change", "--", "--env", "x"]])
+def test_what_stands_behind_two_dashes_is_refused(project: Project, words: list[str]) -> None:
+    answer = project.inv(*words)
+    assert (answer.returncode, answer.stdout) == (REFUSED, "")
+    assert answer.stderr == f"error: nothing is known after --: {' '.join(words[2:])}\n  try: leave the -- out\n"
+
+
 @pytest.mark.parametrize("name", ["sleeping", "number"])
 def test_what_invoke_takes_for_success_is_none(project: Project, name: str) -> None:
     answer = project.inv(name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -211,3 +213,28 @@ def test_status_of_one_service(running: Sample) -> None:
         "services"
     ]
     assert [each["service"] for each in rows] == ["api"]
+
+
+def begun(app: Sample, process: subprocess.Popen[str]) -> bool:
+    return bool(app.processes("api")) or process.poll() is not None
+
+
+def test_killed_start_is_finished_by_the_next_one(app: Sample) -> None:
+    process = app.popen("start")
+    assert eventually(lambda: begun(app, process), 30)
+    process.kill()
+    process.communicate()
+    app.done("start")
+    pids = app.pids()
+    assert (len(pids["api"]), len(pids["ticker"])) == (2, 1)
+    assert app.get()
+
+
+def test_ctrl_c_while_a_server_comes_up_leaves_nothing(app: Sample) -> None:
+    app.write("server.py", "import time\nprint('mute', flush=True)\ntime.sleep(600)\n")
+    process = app.popen("start")
+    assert eventually(lambda: begun(app, process), 30)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert app.pids() == {"api": [], "ticker": []}

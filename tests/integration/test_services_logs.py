@@ -73,7 +73,7 @@ def test_lines_have_their_service_in_front_and_no_secret(app: Sample) -> None:
 def test_secret_is_hidden_for_a_shell_that_does_not_have_it(app: Sample) -> None:
     token, app.token = app.token, ""
     try:
-        out = app.done("logs", "--service", "api").out
+        out = app.run("logs", "--service", "api").out
     finally:
         app.token = token
     assert "token ***" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -11,13 +12,14 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from ops import program, tasks
 from ops.hosts import orphans, ports
 from tests.support.local import Project, at, eventually
 
@@ -121,7 +123,17 @@ class Sample:
         )
 
     def inv(self, *words: str) -> Result:
-        """Run a command to its end."""
+        """Run a command to its end, in this process: a new one would read all modules again."""
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with _shell(self.folder, self.environment()), redirect_stdout(out), redirect_stderr(err):
+            try:
+                program.make(tasks.collection(), "inv").run(["inv", *words])
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return Result(code, out.getvalue(), err.getvalue())
+
+    def run(self, *words: str) -> Result:
+        """Run a command to its end in a process of its own, which knows nothing of the ones before."""
         process = self.popen(*words)
         out, err = process.communicate(timeout=240)
         return Result(process.returncode, out, err)
@@ -171,6 +183,21 @@ class Sample:
         assert eventually(
             lambda: not any(each.is_running() and each.status() != "zombie" for each in processes)
         )
+
+
+@contextmanager
+def _shell(folder: Path, variables: dict[str, str]) -> Iterator[None]:
+    """Be in a folder with the variables of another shell."""
+    before, here = dict(os.environ), Path.cwd()
+    try:
+        os.environ.clear()
+        os.environ.update(variables)
+        os.chdir(folder)
+        yield
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -142,6 +143,13 @@ class Project:
         """Return the release that serves as `releases` says it, empty for none."""
         rows = self.json("releases")["releases"]
         return next((str(each["id"]) for each in rows if each["state"] == "serves"), "")
+
+    def last_run(self) -> str:
+        """Return the state of the newest run in the journal, empty for none."""
+        with contextlib.closing(sqlite3.connect(self.folder / ".ops" / "state.db")) as journal:
+            table = "script_execution_log"
+            row = journal.execute(f"SELECT state FROM {table} ORDER BY started DESC").fetchone()
+        return str(row[0]) if row else ""
 
     def git(self, *words: str) -> str:
         """Run git in the repository."""

@@ -20,7 +20,9 @@ def look(project: Project, tables: str) -> dict[str, Any]:
     return {
         "answer": project.get("/health").json,
         "folders": sorted(each.name for each in (project.own / "releases").iterdir()),
-        "releases": [each.read_text() for each in (project.own / "releases").glob("*/release.json")],
+        "releases": [
+            each.read_text() for each in (project.own / "releases").glob("*/release.json")
+        ],
         "processes": project.processes(),
         "proxy": (project.own / "proxy" / "haproxy.cfg").read_text(),
         "columns": project.query(TABLES),
