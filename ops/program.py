@@ -47,19 +47,27 @@ class OpsProgram(Program):
         """Handle --help and --list; an unknown task ends with exit 3."""
         form = self.args["list-format"].value
         if form not in ("flat", "nested", "json"):
-            self._refuse(f"-F {form} is none of flat, nested and json", f"{self.binary} --list -F json")
+            self._refuse(
+                f"-F {form} is none of flat, nested and json", f"{self.binary} --list -F json"
+            )
         self._translated(super().parse_cleanup)
 
     def update_config(self, merge: bool = True) -> None:
         """Apply core arguments; -f names a file that would be ignored, so it is refused."""
         if self.args.config.value:
-            self._refuse("-f names a configuration file of Invoke, which is not read", f"{self.binary} config.show")
+            self._refuse(
+                "-f names a configuration file of Invoke, which is not read",
+                f"{self.binary} config.show",
+            )
         super().update_config(merge)
 
     def _translated(self, parse: Any, *arguments: Any) -> None:
         try:
             parse(*arguments)
-        except (ParseError, ValueError) as error:  # ValueError: a number of Invoke's own that is none
+        except (
+            ParseError,
+            ValueError,
+        ) as error:  # ValueError: a number of Invoke's own that is none
             hint = f"{self.binary} --list, {self.binary} --help TASK"
             if "-e" in self.argv[1:]:
                 hint = "-e is Invoke's echo flag; the environment is --env NAME"
@@ -68,7 +76,9 @@ class OpsProgram(Program):
     def _refuse(self, what: str, hint: str) -> NoReturn:
         words = " ".join(self.argv[1:]).replace("=", " ")  # they could not be parsed
         options = Options.for_errors({"format": "json" if "--format json" in words else ""})
-        raise Exit(code=executor.show_error(ConfigurationError(what, hint=hint), options, sys.stdout))
+        raise Exit(
+            code=executor.show_error(ConfigurationError(what, hint=hint), options, sys.stdout)
+        )
 
 
 def make(namespace: Collection, name: str) -> OpsProgram:
@@ -78,7 +88,9 @@ def make(namespace: Collection, name: str) -> OpsProgram:
         namespace: Its tasks.
         name: What messages call it.
     """
-    return OpsProgram(version=__version__, namespace=namespace, config_class=OpsConfig, name=name, binary=name)
+    return OpsProgram(
+        version=__version__, namespace=namespace, config_class=OpsConfig, name=name, binary=name
+    )
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ MODULES: Final = (
     "ops.deploy.static",
     "ops.deploy.verify",
     "ops.services.deployed",
-    "ops.services.development",
+    "ops.services.running",
     "ops.services.shutdown",
     "ops.setup.development",
     "ops.setup.envfile",

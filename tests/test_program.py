@@ -45,7 +45,9 @@ def test_help_of_a_task_shows_every_parameter_with_its_text(run: Command, name: 
         shown = f"--no-{parameter}" if default is True else flag(parameter)
         assert re.search(rf"^\s+(-\w, )?{shown}\b", answer.out, re.MULTILINE), f"{shown} is missing"
         text = made.help[parameter]
-        assert text.endswith("."), f"help of {flag(parameter)}: {text!r} does not end with a full stop"
+        assert text.endswith(
+            "."
+        ), f"help of {flag(parameter)}: {text!r} does not end with a full stop"
         assert text.split()[0] in answer.out
 
 
@@ -72,7 +74,9 @@ def test_no_two_tasks_share_a_name_and_a_docstring() -> None:
 def test_a_task_is_in_the_documentation(name: str) -> None:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "\n".join(page.read_text() for page in pages)
-    assert re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.-])", text), f"no page of docs/ mentions inv {name}"
+    assert re.search(
+        rf"(?<![\w.]){re.escape(name)}(?![\w.-])", text
+    ), f"no page of docs/ mentions inv {name}"
 
 
 def test_the_list_has_every_task(run: Command) -> None:
@@ -99,24 +103,37 @@ def test_there_is_completion(run: Command, shell: str) -> None:
     assert "inv" in answer.out
 
 
+HINT = "inv --list, inv --help TASK"
+
+
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
-        (["depoy"], "No idea what 'depoy' is!", "inv --list, inv --help TASK"),
-        (["deploy", "--nope"], "No idea what '--nope' is!", "inv --list, inv --help TASK"),
-        (["--nope"], "No idea what '--nope' is!", "inv --list, inv --help TASK"),
-        (["deploy", "--ref"], "Flag <Argument: ref> needed value and was not given one!", "inv --list, inv --help TASK"),
-        (["deploy", "-e", "production"], "No idea what 'production' is!", "-e is Invoke's echo flag; the environment is --env NAME"),
+        (["depoy"], "No idea what 'depoy' is!", HINT),
+        (["deploy", "--nope"], "No idea what '--nope' is!", HINT),
+        (["--nope"], "No idea what '--nope' is!", HINT),
+        (["deploy", "--ref"], "Flag <Argument: ref> needed value and was not given one!", HINT),
+        (
+            ["deploy", "-e", "production"],
+            "No idea what 'production' is!",
+            "-e is Invoke's echo flag; the environment is --env NAME",
+        ),
         (["-e", "deploy"], "-e is Invoke's echo flag", "inv deploy --env NAME"),
-        (["runs.show"], "'runs.show' did not receive required positional arguments: 'run_id'", "inv --list, inv --help TASK"),
-        (["-T", "soon", "deploy"], "invalid literal for int() with base 10: 'soon'", "inv --list, inv --help TASK"),
+        (["runs.show"], "'runs.show' did not receive required positional arguments: 'run_id'", HINT),
+        (["-T", "soon", "deploy"], "invalid literal for int() with base 10: 'soon'", HINT),
         (["-F", "xml", "--list"], "-F xml is none of flat, nested and json", "inv --list -F json"),
-        (["-f", "other.yaml", "deploy"], "-f names a configuration file of Invoke, which is not read", "inv config.show"),
-        (["--help", "nope"], "No idea what 'nope' is!", "inv --list, inv --help TASK"),
+        (
+            ["-f", "other.yaml", "deploy"],
+            "-f names a configuration file of Invoke, which is not read",
+            "inv config.show",
+        ),
+        (["--help", "nope"], "No idea what 'nope' is!", HINT),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
-def test_wrong_words_end_with_3_and_a_hint(run: Command, words: list[str], error: str, hint: str) -> None:
+def test_wrong_words_end_with_3_and_a_hint(
+    run: Command, words: list[str], error: str, hint: str
+) -> None:
     answer = run(*words, tasks=COLLECTION)
     assert (answer.code, answer.out, answer.err) == (3, "", f"error: {error}\n  try: {hint}\n")
 
@@ -129,7 +146,9 @@ def test_a_task_reads_its_own_numbers(name: str) -> None:
     assert {type(each.default) for each in parameters} <= {str, bool, type(None), type}
 
 
-@pytest.mark.parametrize("file", ["broken: [", "tasks: {executor_class: invoke.executor.Executor}", "run: {dry: true}"])
+@pytest.mark.parametrize(
+    "file", ["broken: [", "tasks: {executor_class: invoke.executor.Executor}", "run: {dry: true}"]
+)
 def test_no_file_of_invoke_is_read(
     run: Command, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +162,9 @@ def test_no_file_of_invoke_is_read(
     assert run("lock.release", tasks=COLLECTION).code == 0
 
 
-@pytest.mark.parametrize("words", [["deploy", "--nope", "--format", "json"], ["--format=json", "nope"]])
+@pytest.mark.parametrize(
+    "words", [["deploy", "--nope", "--format", "json"], ["--format=json", "nope"]]
+)
 def test_wrong_words_are_json_when_json_is_asked_for(run: Command, words: list[str]) -> None:
     answer = run(*words, tasks=COLLECTION)
     assert (answer.code, answer.json["status"], answer.json["exit_code"]) == (3, "error", 3)

@@ -18,8 +18,15 @@ def steps_of(module: Module) -> list[str]:
     found = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef):
-            names = [ast.unparse(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list]
-            found += [f"{module.name}.{node.name}".removeprefix("ops.")] if {"step", "steps.step"} & set(names) else []
+            names = [
+                ast.unparse(each.func if isinstance(each, ast.Call) else each)
+                for each in node.decorator_list
+            ]
+            found += (
+                [f"{module.name}.{node.name}".removeprefix("ops.")]
+                if {"step", "steps.step"} & set(names)
+                else []
+            )
     return found
 
 
@@ -31,7 +38,9 @@ def test_every_step_is_registered_once_the_catalog_is_loaded() -> None:
         "import json\nfrom ops import steps_catalog\nfrom ops.kernel import steps\n"
         "steps_catalog.load()\nprint(json.dumps(sorted(steps._registry)))"
     )
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert json.loads(answer.stdout) == sorted(name for names in EVERY.values() for name in names)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
 
 from ops.database import sql
@@ -25,8 +26,13 @@ LOCK_TIMEOUT = "5s"
 """A migration waits this long for a lock, then fails: the queue behind it is the outage (strong_migrations)."""
 
 BREAKS_OLD = re.compile(r"^\s*--\s*invops:\s*breaks-old\s*$", re.MULTILINE)
+WRAPPED = re.compile(
+    rb"((?:\s|--[^\n]*\n)*)(?:BEGIN|START\s+TRANSACTION)\s*;(.*);\s*COMMIT\s*;\s*",
+    re.IGNORECASE | re.DOTALL,
+)
 HISTORY = """create table if not exists schema_migrations (
-    version text primary key, name text not null, sha256 text not null, applied_at timestamptz not null default now())"""
+    version text primary key, name text not null, sha256 text not null,
+    applied_at timestamptz not null default now())"""
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,20 @@ def apply(context: Context, source: Source, url: SecretStr) -> None:
         for each in _files_pending(source, _applied(connection)):
             context.note(each.path.name)
             with sql.translated(f"{each.path.name} failed"):
-                connection.execute(each.text)
+                connection.execute(_unwrapped(each.text))
+                ended_itself = connection.info.transaction_status is TransactionStatus.IDLE
                 connection.execute(
                     "insert into schema_migrations (version, name, sha256) values (%s, %s, %s)",
                     [each.migration.id, each.migration.title, each.migration.checksum],
                 )
+            if ended_itself:  # what it did is there to stay, so is its record
+                connection.commit()
+
+
+def _unwrapped(text: bytes) -> bytes:
+    """Return a file without the BEGIN and COMMIT around all of it: it shares one transaction with the others."""
+    found = WRAPPED.fullmatch(text)
+    return found[1] + found[2] if found else text
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,11 @@ class _File:
 
 
 def _files(source: Source) -> list[_File]:
+    if not source.path.is_dir():
+        raise ConfigurationError(
+            f"the release has no folder of migrations {source.path}",
+            hint="commit it, or correct `path` of [migrations] in ops.toml",
+        )
     found = []
     for path in sorted(source.path.glob("*.sql")):
         version, _, name = path.stem.partition("_")

@@ -14,6 +14,7 @@ from ops.database import migrations, sql
 from ops.database.server import Server
 from ops.deploy import build, places, releases
 from ops.hosts import account, home
+from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.errors import OpsError, Unsettled
@@ -112,6 +113,8 @@ def backup(context: Context, release: str) -> dump.Backup:
     url = database_url(context)
     assert url is not None
     folder = home.of(settings).environment(settings.name) / "backups"
+    for left in folder.glob("*.partial"):  # of a killed deploy: under the lock nobody writes it now
+        files.remove(left)
     made = dump.dump(context, server_of(context).tool("pg_dump"), url, folder, release)
     context.note(f"{made.path}, {made.size / 1e6:.1f} MB")
     return made

@@ -125,7 +125,9 @@ def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
         files.make_folder(destination, mode=0o755)
         _git(context, "read-tree", f"{tree}:{inside}", environment=alone)
         try:
-            _git(context, "checkout-index", "--all", f"--prefix={destination}/", environment=alone)
+            # From the top: below it git would leave out what is not in its own folder.
+            words = ("checkout-index", "--all", f"--prefix={destination}/")
+            _git(context, *words, environment=alone, top=True)
         except StepFailed as error:
             _explain_full_disk(destination, error)
             raise
@@ -148,9 +150,7 @@ def objects(context: Context) -> Iterator[Mapping[str, str]]:
         copy = folder / "index"
         files.make_folder(folder / "objects")
         if index.is_file():
-            files.write(
-                copy, index.read_bytes()
-            )  # keeps git's cached file states, so only changes are read
+            files.copy(index, copy)  # keeps git's cached file states, so only changes are read
         yield {
             "GIT_INDEX_FILE": str(copy),
             "GIT_OBJECT_DIRECTORY": str(folder / "objects"),

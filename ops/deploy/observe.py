@@ -34,8 +34,15 @@ class Observed:
         return {"blue": self.blue, "green": self.green}.get(slot, slots.Content())
 
     def seen(self) -> dict[str, Any]:
-        """Return it as the part of a plan that is compared again under the lock."""
-        return asdict(self)
+        """Return it as the part of a plan that is compared again under the lock.
+
+        Without whether processes run: no step depends on it, and one that comes up or crashes just now would
+        refuse the very deploy that repairs it.
+        """
+        found = asdict(self)
+        for slot in places.SLOTS:
+            del found[slot]["running"]
+        return found
 
     @property
     def release(self) -> str:

@@ -67,6 +67,4 @@ class Context:
 
     def within(self, seconds: float) -> Context:
         """Return the same context with at most `seconds` left."""
-        return dataclasses.replace(
-            self, deadline=Deadline(min(seconds, self.deadline.remaining()))
-        )
+        return dataclasses.replace(self, deadline=Deadline(min(seconds, self.deadline.remaining())))

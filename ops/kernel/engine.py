@@ -119,7 +119,9 @@ def _perform(run: Run, step: Step) -> None:
             return
         run.journal.step_started(run.id, step.id, run.log_offset())
         run.states[step.id] = "started"
-        run.announce("step.started", step.id, step.title, limit=step.limit, deadline=context.deadline)
+        run.announce(
+            "step.started", step.id, step.title, limit=step.limit, deadline=context.deadline
+        )
         if action.interruptible:
             run.signals.interruptible(context.deadline)
         # A look-first that finds what a killed process of this run did: it is ours, and undo must take it back.
@@ -184,7 +186,9 @@ def _failure(run: Run, step: Step, error: Exception) -> OpsError:
     run.context.output("".join(traceback.format_exception(error)).encode())
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return StepFailed(
-        f"{step.title}: unexpected error", why=f"{type(error).__name__}: {text}", hint=f"inv runs.show {run.id}"
+        f"{step.title}: unexpected error",
+        why=f"{type(error).__name__}: {text}",
+        hint=f"inv runs.show {run.id}",
     )
 
 

@@ -12,8 +12,8 @@ class Event:
     """One moment of a run.
 
     Args:
-        kind: `run.started`, `run.done`, `run.failed`, `run.undone`, `run.left`, `step.started`, `step.acted` (effect made,
-            not yet recorded), `step.done`, `step.skipped`, `step.failed`, `step.undoing`, `step.undone`,
+        kind: `run.started`, `run.done`, `run.failed`, `run.undone`, `run.left`, `step.started`, `step.acted`
+            (effect made, not yet recorded), `step.done`, `step.skipped`, `step.failed`, `step.undoing`, `step.undone`,
             `step.undo_failed`, `progress` or `note`.
         run: Identifier of the run, empty for a task without one.
         step: Identifier of the step, empty for the run itself.

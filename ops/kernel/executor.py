@@ -71,23 +71,33 @@ class Executor(InvokeExecutor):
         if self.core is None:
             return
         if self.core[0].args.echo.value:
-            raise ConfigurationError("-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME")
+            raise ConfigurationError(
+                "-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME"
+            )
         if self.core.remainder:
             # Whoever writes `deploy -- --dry-run` must not get a deploy.
-            raise ConfigurationError(f"nothing is known after --: {self.core.remainder}", hint="leave the -- out")
+            raise ConfigurationError(
+                f"nothing is known after --: {self.core.remainder}", hint="leave the -- out"
+            )
 
     def _core_dry(self) -> bool:
         # Invoke's own --dry stops only `c.run`: everything else would run for real. It counts as --dry-run.
         return bool(self.config.run.dry)
 
-    def _node(self, call: Call, given: dict[str, Any], inherited: dict[str, Any] | None = None) -> Node:
+    def _node(
+        self, call: Call, given: dict[str, Any], inherited: dict[str, Any] | None = None
+    ) -> Node:
         task = call.task
         if not isinstance(task, OpsTask):
             raise ConfigurationError(
                 f"{task.name} is a plain Invoke task", hint="declare it with ops.kernel.task.task"
             )
         parameters = task.argspec(task.body).parameters
-        bound = {name: each.default for name, each in parameters.items() if each.default is not each.empty}
+        bound = {
+            name: each.default
+            for name, each in parameters.items()
+            if each.default is not each.empty
+        }
         # Explicit `call(task, env="x")` wins over what comes down; what comes down accumulates along the chain.
         bound.update({name: value for name, value in (inherited or {}).items() if name in bound})
         bound.update(given)
@@ -114,12 +124,17 @@ class Executor(InvokeExecutor):
     def _run_before(self, nodes: Sequence[Node], finished: dict[tuple[int, str], int]) -> int:
         """Run pre-tasks: independent read-level ones at the same time, anything else in order."""
         waiting = list({node.key: node for node in nodes if node.key not in finished}.values())
-        simple = len(waiting) > 1 and all(each.task.level is READ and not each.pre and not each.post for each in waiting)
+        simple = len(waiting) > 1 and all(
+            each.task.level is READ and not each.pre and not each.post for each in waiting
+        )
         if not simple:
             return _first_failure(self._run(node, finished) for node in nodes)
         outputs = [io.StringIO() for _ in waiting]
         with guard.scope(guard.Mode.READ), ThreadPoolExecutor(len(waiting)) as pool:
-            jobs = [pool.submit(perform, node, self._core_dry(), out) for node, out in zip(waiting, outputs, strict=True)]
+            jobs = [
+                pool.submit(perform, node, self._core_dry(), out)
+                for node, out in zip(waiting, outputs, strict=True)
+            ]
             codes = [job.result() for job in jobs]
         for node, code, out in zip(waiting, codes, outputs, strict=True):
             finished[node.key] = code
@@ -140,7 +155,11 @@ def perform(node: Node, core_dry: bool, out: TextIO) -> int:
         options = Options.of(node.arguments, dry=core_dry)
         with guard.scope(options.mode(node.task.level)):
             invocation = Invocation(node.name, node.task, options, out)
-            own = {k: v for k, v in node.arguments.items() if k not in shared_parameters(node.task.level)}
+            own = {
+                k: v
+                for k, v in node.arguments.items()
+                if k not in shared_parameters(node.task.level)
+            }
             answer = node.task.perform(TOKEN, invocation, **own)
             code = _answer_code(node, answer, options, out)
             out.flush()
@@ -164,7 +183,9 @@ def _unread(out: TextIO) -> int:
 
 def _answer_code(node: Node, answer: Any, options: Options, out: TextIO) -> int:
     if isinstance(answer, report.Report):
-        report.render(answer, options.format, None if answer.status == "error" else out, options.quiet)
+        report.render(
+            answer, options.format, None if answer.status == "error" else out, options.quiet
+        )
         return answer.exit_code
     if inspect.iscoroutine(answer):
         answer.close()
@@ -186,7 +207,9 @@ def show_error(error: BaseException, options: Options, out: TextIO) -> int:
     elif not isinstance(error, OpsError):
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         error = OpsError(
-            "unexpected error", why=f"{type(error).__name__}: {text}", hint="run it again with --debug and report it"
+            "unexpected error",
+            why=f"{type(error).__name__}: {text}",
+            hint="run it again with --debug and report it",
         )
     assert isinstance(error, OpsError)
     report.render(report.of_error(error), options.format, out if options.format == "json" else None)

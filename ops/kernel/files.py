@@ -6,6 +6,7 @@ Every write is atomic (temporary name, fsync, rename), so a killed process leave
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -16,7 +17,6 @@ from typing import BinaryIO
 
 from ops.kernel import guard
 from ops.kernel.errors import ConfigurationError, NotPermitted, OpsError
-
 
 _scratch: set[Path] = set()
 
@@ -29,9 +29,7 @@ class Owner:
     gid: int
 
 
-def write(
-    path: Path, data: str | bytes, *, mode: int = 0o600, owner: Owner | None = None
-) -> bool:
+def write(path: Path, data: str | bytes, *, mode: int = 0o600, owner: Owner | None = None) -> bool:
     """Write a file atomically unless it holds `data` already.
 
     Args:
@@ -48,8 +46,9 @@ def write(
         OpsError: The disk is full or broken.
     """
     content = data.encode() if isinstance(data, str) else data
-    if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
-        return False
+    with translated(f"cannot read {path}"):
+        if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == mode:
+            return False
     _effect(path, f"write {path}")
     with translated(f"cannot write {path}"):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -133,6 +132,13 @@ def link(path: Path, target: Path) -> bool:
     return True
 
 
+def copy(source: Path, destination: Path) -> None:
+    """Copy a file with its times (by its index's time git knows which cached state to mistrust)."""
+    _effect(destination, f"copy {source} to {destination}")
+    with translated(f"cannot copy {source}"):
+        shutil.copy2(source, destination)
+
+
 def copy_tree(source: Path, destination: Path) -> None:
     """Copy a folder to a new place, keeping links as links."""
     _effect(destination, f"copy {source} to {destination}")
@@ -154,7 +160,10 @@ def stream(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def scratch(prefix: str = "invops-") -> Iterator[Path]:
     """Give a private temporary folder that is gone afterwards; writing below it is allowed in a dry run."""
-    with translated("cannot make a temporary folder"), tempfile.TemporaryDirectory(prefix=prefix) as name:
+    with (
+        translated("cannot make a temporary folder"),
+        tempfile.TemporaryDirectory(prefix=prefix) as name,
+    ):
         folder = Path(name)
         _scratch.add(folder)
         try:
@@ -175,11 +184,18 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise NotPermitted(what, why=str(error.strerror), hint="check the owner of the folder") from error
+        raise NotPermitted(
+            what, why=str(error.strerror), hint="check the owner of the folder"
+        ) from error
     except FileNotFoundError as error:
         raise ConfigurationError(what, why=f"no such file or folder: {error.filename}") from error
     except OSError as error:
-        raise OpsError(what, why=error.strerror or str(error), hint="check free space: df -h") from error
+        if error.errno == errno.EROFS:
+            hint = "choose a folder on another file system"
+            raise NotPermitted(what, why=str(error.strerror), hint=hint) from error
+        raise OpsError(
+            what, why=error.strerror or str(error), hint="check free space: df -h"
+        ) from error
 
 
 def _effect(path: Path, description: str) -> None:

@@ -52,8 +52,15 @@ class Options:
         known = {name: arguments[name] for name in cls.__dataclass_fields__ if name in arguments}
         form = known.get("format") or environ.get("OPS_FORMAT") or "text"
         if form not in ("text", "json"):
-            raise ConfigurationError(f"--format {form!r} is neither text nor json", hint="--format json")
-        dry_run = bool(known.get("dry_run")) or dry or environ.flag("DRY_RUN") or environ.flag("SAFE_MODE")
+            raise ConfigurationError(
+                f"--format {form!r} is neither text nor json", hint="--format json"
+            )
+        dry_run = (
+            bool(known.get("dry_run"))
+            or dry
+            or environ.flag("DRY_RUN")
+            or environ.flag("SAFE_MODE")
+        )
         return cls(**{**known, "format": form, "dry_run": dry_run})
 
     def mode(self, level: Level) -> Mode:
@@ -105,9 +112,13 @@ class Invocation:
         from ops.kernel.secrets import Secrets
 
         limit = KIND_LIMITS.get(self.task.kind, 3600.0)
-        return Context(self.settings, Secrets(self.settings.folder), Deadline(limit), actor=actor.current())
+        return Context(
+            self.settings, Secrets(self.settings.folder), Deadline(limit), actor=actor.current()
+        )
 
-    def operate(self, plan: Callable[..., Plan], lock: LockOf | None = None, **arguments: Any) -> Report:
+    def operate(
+        self, plan: Callable[..., Plan], lock: LockOf | None = None, **arguments: Any
+    ) -> Report:
         """Run a changing operation: plan, show, confirm, lock, compare, journal, steps, report.
 
         Args:

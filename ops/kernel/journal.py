@@ -163,7 +163,8 @@ class Journal:
         self, limit: int, environment: str | None = None, before: str | None = None
     ) -> list[Run]:
         """Return runs, newest first; `before` is the last identifier of the page before."""
-        rows = self._state.rows(journal_sql.newest(limit, environment, before))
+        names = [None if each is None else records.plain(each) for each in (environment, before)]
+        rows = self._state.rows(journal_sql.newest(limit, *names))
         return [journal_sql.run(row) for row in rows]
 
     def unfinished(self, environment: str) -> list[Run]:

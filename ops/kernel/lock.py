@@ -144,7 +144,9 @@ class FileLock:
     def _busy(self) -> Busy:
         holder = self._read()
         who = f"{holder.owner} ({holder.task}, process {holder.pid})" if holder else "another run"
-        since = f", since {time.strftime('%H:%M:%S', time.localtime(holder.since))}" if holder else ""
+        since = (
+            f", since {time.strftime('%H:%M:%S', time.localtime(holder.since))}" if holder else ""
+        )
         environment = self.path.parent.name
         return Busy(
             f"{environment} is locked by {who}{since}",

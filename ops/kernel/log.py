@@ -43,7 +43,11 @@ def describe(event: Event) -> str:
     """Return an event as one message."""
     kind = event.kind.rpartition(".")[2]
     details = [str(event.data[key]) for key in ("note", "error") if event.data.get(key)]
-    words = [event.message, *details] if event.kind in ("note", "progress") else [f"{kind}: {event.message}", *details]
+    words = (
+        [event.message, *details]
+        if event.kind in ("note", "progress")
+        else [f"{kind}: {event.message}", *details]
+    )
     return " - ".join(word for word in words if word)
 
 
@@ -96,6 +100,10 @@ def console(stream: TextIO, task: str, level: str, form: str) -> Callable[[Event
     def observe(event: Event) -> None:
         this = EVENT_LEVELS.get(event.kind, "INFO")
         if LEVELS[this] >= LEVELS[level]:
-            print(line(this, task, redact.CENTRAL.text(describe(event)), form), file=stream, flush=True)
+            print(
+                line(this, task, redact.CENTRAL.text(describe(event)), form),
+                file=stream,
+                flush=True,
+            )
 
     return observe

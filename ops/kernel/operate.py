@@ -38,14 +38,14 @@ def operate(
     steps.check_references(plan.steps)
     if plan.nothing:
         _close_dead_runs(call)
-        return Report(f"nothing to change: {plan.nothing}", status="nothing", data={"environment": plan.environment})
+        return _nothing(plan)
     if call.options.plan and call.options.plan != plan.digest:
         raise ConfigurationError(
-            f"the plan is {plan.digest} now, not {call.options.plan}", why="the target or the arguments have changed",
+            f"the plan is {plan.digest} now, not {call.options.plan}",
+            why="the target or the arguments have changed",
             hint="look at the dry run again",
         )
-    if call.format != "json" and not call.options.quiet:
-        terminal.show_plan(plan, call.out)
+    _show(call, plan)
     if call.options.dry_run:
         return Report(
             "dry run: nothing was changed",
@@ -59,7 +59,17 @@ def operate(
     if lock_of is None:
         return _run(call, lambda: plan, None)
     with session.hold(call, lock_of(context)) as held:
-        return _run(call, lambda: _unchanged(plan, make(context, **arguments)), held)
+        return _run(call, lambda: _agreed(call, plan, make(context, **arguments)), held)
+
+
+def _nothing(plan: Plan) -> Report:
+    what, data = f"nothing to change: {plan.nothing}", {"environment": plan.environment}
+    return Report(what, status="nothing", data=data)
+
+
+def _show(call: Invocation, plan: Plan) -> None:
+    if call.format != "json" and not call.options.quiet:
+        terminal.show_plan(plan, call.out)
 
 
 def _close_dead_runs(call: Invocation) -> None:
@@ -69,12 +79,18 @@ def _close_dead_runs(call: Invocation) -> None:
             recovery.supersede(call, state)
 
 
-def _unchanged(shown: Plan, now: Plan) -> Plan:
-    if now.digest != shown.digest:
+def _agreed(call: Invocation, shown: Plan, now: Plan) -> Plan:
+    """Return the plan as it is under the lock: the one that was shown, unless its caller chose to wait."""
+    if now.digest == shown.digest or now.nothing:
+        return now
+    if not call.options.wait or call.options.plan:
         raise StepFailed(
             "the target has changed since the plan was shown; nothing was changed",
             hint="run it again and look at the new plan",
         )
+    # Whoever waits for another run expects that it changes the target.
+    _show(call, now)
+    policy.confirm(now, call.settings, call.options)
     return now
 
 
@@ -84,6 +100,8 @@ def _run(call: Invocation, plan_now: Callable[[], Plan], held: Held | None) -> R
     with state:
         recovery.supersede(call, state)
         plan = plan_now()  # after what dead runs left behind was ended
+        if plan.nothing:
+            return _nothing(plan)
         run_id = _begin(call, state, plan)
         with session.session(call, state, plan, run_id, held) as opened:
             return session.carry_out(opened)

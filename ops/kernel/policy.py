@@ -42,15 +42,20 @@ def confirm(plan: Plan, settings: Settings, options: Options) -> None:
 def _confirm_name(name: str, options: Options, *, allow_yes: bool) -> None:
     if options.confirm:
         if options.confirm != name:
-            raise ConfigurationError(f"--confirm {options.confirm!r} is not {name!r}", hint=f"--confirm {name}")
+            raise ConfigurationError(
+                f"--confirm {options.confirm!r} is not {name!r}", hint=f"--confirm {name}"
+            )
         return
     if options.yes and allow_yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigurationError(
-            "this needs a confirmation and there is no terminal to ask on", hint=f"add --confirm {name}"
+            "this needs a confirmation and there is no terminal to ask on",
+            hint=f"add --confirm {name}",
         )
     sys.stderr.write(f"type {name} to go on: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
-        raise ConfigurationError("not confirmed, nothing was changed", hint=f"type {name}, or add --confirm {name}")
+        raise ConfigurationError(
+            "not confirmed, nothing was changed", hint=f"type {name}, or add --confirm {name}"
+        )

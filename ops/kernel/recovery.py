@@ -23,7 +23,9 @@ def supersede(call: Invocation, state: State) -> None:
     for run in journal.unfinished(call.settings.name):
         if journal.take(run.id):
             end_left_overs(journal, run)
-            journal.finish(run.id, "interrupted", exits.GENERAL, "its process ended; a newer run took over")
+            journal.finish(
+                run.id, "interrupted", exits.GENERAL, "its process ended; a newer run took over"
+            )
 
 
 def end_left_overs(journal: Journal, run: Run) -> None:
@@ -53,7 +55,9 @@ def undo(call: Invocation, run_id: str, lock_of: LockOf) -> Report:
     return _continue(call, run_id, "undo", lock_of)
 
 
-def _continue(call: Invocation, run_id: str, verb: Literal["resume", "undo"], lock_of: LockOf) -> Report:
+def _continue(
+    call: Invocation, run_id: str, verb: Literal["resume", "undo"], lock_of: LockOf
+) -> Report:
     state = call.state()
     if state is None:
         raise ConfigurationError(f"there is no run {records.plain(run_id)}", hint="inv runs.list")
@@ -81,18 +85,24 @@ def _continue(call: Invocation, run_id: str, verb: Literal["resume", "undo"], lo
 
 def _choose_environment(call: Invocation, run: Run, verb: str) -> None:
     if call.options.env not in ("", run.environment):
-        raise ConfigurationError(f"run {run.id} belongs to {run.environment}", hint=f"inv runs.{verb} {run.id}")
+        raise ConfigurationError(
+            f"run {run.id} belongs to {run.environment}", hint=f"inv runs.{verb} {run.id}"
+        )
     if call.settings.name != run.environment:
         call.settings = settings.load(run.environment)
 
 
 def _check(journal: Journal, run: Run, verb: str) -> None:
     if run.dry_run or run.state not in records.TAKEABLE:
-        raise ConfigurationError(f"run {run.id} is {run.state}, there is nothing to {verb}", hint="inv runs.list")
+        raise ConfigurationError(
+            f"run {run.id} is {run.state}, there is nothing to {verb}", hint="inv runs.list"
+        )
     newer = [each for each in journal.recent(1, run.environment) if each.id != run.id]
     if newer:
         raise ConfigurationError(
-            f"run {run.id} was followed by {newer[0].id}", why="the target has moved on", hint="start a new run"
+            f"run {run.id} was followed by {newer[0].id}",
+            why="the target has moved on",
+            hint="start a new run",
         )
     if (run.invops_version, run.plan_schema) != (ops.__version__, SCHEMA):
         raise ConfigurationError(

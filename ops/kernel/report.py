@@ -123,7 +123,9 @@ def _render_text(report: Report, out: TextIO, quiet: bool) -> None:
 def readable(text: str) -> str:
     """Return text of unknown origin for a terminal: nothing that steers it, and no line without an end."""
     plain = "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
-    return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in plain.split("\n"))
+    return "\n".join(
+        line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in plain.split("\n")
+    )
 
 
 def _escaped(character: str) -> str:
@@ -143,15 +145,18 @@ def print_table(table: Table, out: TextIO) -> None:
 
     terminal = out.isatty()
     title = Text(table.title, style="bold") if table.title else None
-    drawn = RichTable(title=title, title_justify="left", box=SIMPLE_HEAD if terminal else None,
-                      pad_edge=False)
+    drawn = RichTable(
+        title=title, title_justify="left", box=SIMPLE_HEAD if terminal else None, pad_edge=False
+    )
     for column in table.columns:
         drawn.add_column(column, overflow="fold")
     for row in table.rows:
         cells = [redact.CENTRAL.text(readable(cell)) for cell in row]
         drawn.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
     width = None if terminal else 200
-    console = Console(file=out, no_color=not colours(out), width=width, highlight=False, soft_wrap=False)
+    console = Console(
+        file=out, no_color=not colours(out), width=width, highlight=False, soft_wrap=False
+    )
     if terminal:
         console.print(drawn)
         return

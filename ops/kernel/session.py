@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ops.kernel import audit, engine, exits, log, redact, terminal
-from ops.kernel.context import Context
 from ops.kernel.errors import Interrupted, OpsError, StepFailed, TakenOver, Unsettled
 from ops.kernel.events import Event, Observer
 from ops.kernel.history import History
@@ -64,7 +63,9 @@ def hold(call: Invocation, lock: Lock) -> Iterator[Held]:
 
 
 @contextmanager
-def session(call: Invocation, state: State, plan: Plan, run_id: str, held: Held | None) -> Iterator[Session]:
+def session(
+    call: Invocation, state: State, plan: Plan, run_id: str, held: Held | None
+) -> Iterator[Session]:
     """Open log, observers, heartbeat and signals for a run that is in the journal already.
 
     Raises:
@@ -96,7 +97,9 @@ def session(call: Invocation, state: State, plan: Plan, run_id: str, held: Held 
                 hint=f"go on with `inv runs.resume {run_id}` or `inv runs.undo {run_id}`",
             ) from abandoned
         except TakenOver as error:
-            with contextlib.suppress(OpsError):  # of a run that is not ours the journal takes nothing more
+            with contextlib.suppress(
+                OpsError
+            ):  # of a run that is not ours the journal takes nothing more
                 _finish(opened, "stopped", exits.GENERAL, str(error))
             raise
         finally:
@@ -127,7 +130,9 @@ def _heartbeat(journal: Journal, run_id: str) -> Iterator[None]:
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT):
-            with contextlib.suppress(OpsError):  # the next one may succeed; a step says what is wrong
+            with contextlib.suppress(
+                OpsError
+            ):  # the next one may succeed; a step says what is wrong
                 journal.heartbeat(run_id)
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -175,7 +180,8 @@ def take_back(opened: Session) -> Report:
     if step is not None:
         _finish(opened, "interrupted", exits.GENERAL, f"{step.title} cannot be undone")
         raise Unsettled(
-            f"nothing was undone: {step.title} cannot be undone", hint=f"inv runs.resume {run.id}, or a new run"
+            f"nothing was undone: {step.title} cannot be undone",
+            hint=f"inv runs.resume {run.id}, or a new run",
         )
     failed = engine.undo(run)
     if failed:
@@ -239,5 +245,9 @@ def _finish(opened: Session, state: RunState, code: int, error: str) -> None:
 def _record(opened: Session, result: str) -> None:
     plan = opened.run.plan
     opened.audit.append(
-        opened.run.context.actor, plan.operation, f"{plan.environment}: {plan.target}", result, {"run": opened.run.id}
+        opened.run.context.actor,
+        plan.operation,
+        f"{plan.environment}: {plan.target}",
+        result,
+        {"run": opened.run.id},
     )

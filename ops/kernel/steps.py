@@ -64,7 +64,14 @@ class Action(Generic[P, R]):
         return self.function(context, *args, **arguments)
 
     def step(
-        self, key: str = "", *, id: str = "", when: str = "", group: str = "", limit: float = 0, **arguments: Any
+        self,
+        key: str = "",
+        *,
+        id: str = "",
+        when: str = "",
+        group: str = "",
+        limit: float = 0,
+        **arguments: Any,
     ) -> Step:
         """Make the step of a plan; wrong arguments fail here, before anything is shown.
 
@@ -81,7 +88,10 @@ class Action(Generic[P, R]):
         """
         self._check_arguments(arguments)
         name = id or self.name.rpartition(".")[2].replace("_", "-")
-        values = {name: each.to_json() if isinstance(each, Ref) else each for name, each in arguments.items()}
+        values = {
+            name: each.to_json() if isinstance(each, Ref) else each
+            for name, each in arguments.items()
+        }
         shown = {name: _shown(each) for name, each in arguments.items()}
         return Step(
             id=f"{name}:{key}" if key else name,
@@ -97,7 +107,9 @@ class Action(Generic[P, R]):
     def _check_arguments(self, arguments: dict[str, Any]) -> None:
         parameters = dict(list(inspect.signature(self.function).parameters.items())[1:])
         hints = get_type_hints(self.function)
-        missing = [n for n, each in parameters.items() if each.default is each.empty and n not in arguments]
+        missing = [
+            n for n, each in parameters.items() if each.default is each.empty and n not in arguments
+        ]
         unknown = [n for n in arguments if n not in parameters]
         if missing or unknown:
             raise ConfigurationError(f"step {self.name}: missing {missing}, unknown {unknown}")
@@ -107,11 +119,15 @@ class Action(Generic[P, R]):
 
     def _check_type(self, name: str, value: Any, expected: Any) -> None:
         if isinstance(value, SecretStr):
-            raise ConfigurationError(f"step {self.name}: {name} is a secret", hint="pass its reference")
+            raise ConfigurationError(
+                f"step {self.name}: {name} is a secret", hint="pass its reference"
+            )
         try:
             TypeAdapter(expected).validate_python(value)
         except ValidationError as error:
-            raise ConfigurationError(f"step {self.name}: {name}={value!r} is not a {expected}") from error
+            raise ConfigurationError(
+                f"step {self.name}: {name}={value!r} is not a {expected}"
+            ) from error
 
     def result_fields(self) -> set[str]:
         """Return the fields of the result, empty when it returns none."""
@@ -141,7 +157,9 @@ def step(
 
     def decorate(function: Callable[..., R]) -> Action[Any, R]:
         name = f"{function.__module__}.{function.__qualname__}".removeprefix("ops.")
-        made: Action[Any, R] = Action(name, function, check, undo, limit, title, interruptible, irreversible)
+        made: Action[Any, R] = Action(
+            name, function, check, undo, limit, title, interruptible, irreversible
+        )
         _registry[name] = made
         return made
 
@@ -169,7 +187,9 @@ def check_references(steps: tuple[Step, ...]) -> None:
     for each in steps:
         for ref in each.results_needed():
             if ref.field not in fields.get(ref.step, set()):
-                raise ConfigurationError(f"step {each.id} refers to {ref.step}.{ref.field}, which does not exist")
+                raise ConfigurationError(
+                    f"step {each.id} refers to {ref.step}.{ref.field}, which does not exist"
+                )
         if each.id in fields:
             raise ConfigurationError(f"two steps are called {each.id}")
         fields[each.id] = find(each.action).result_fields()
@@ -191,6 +211,8 @@ def result_json(value: Any) -> Any:
         ConfigurationError: It holds a secret.
     """
     data = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    if isinstance(data, SecretStr) or (isinstance(data, dict) and any(isinstance(v, SecretStr) for v in data.values())):
+    if isinstance(data, SecretStr) or (
+        isinstance(data, dict) and any(isinstance(v, SecretStr) for v in data.values())
+    ):
         raise ConfigurationError("a step returned a secret", hint="return its reference")
     return data

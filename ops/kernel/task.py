@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any, Final, cast
 
 from invoke.exceptions import Exit
-from invoke.parser import Argument
+from invoke.parser.argument import Argument
 from invoke.tasks import Call, Task
 
 from ops.kernel import exits
@@ -130,13 +130,19 @@ def task(
         def body(context: Any, **arguments: Any) -> Any:
             raise AssertionError("the executor calls OpsTask.perform")
 
-        body.__name__, body.__doc__, body.__module__ = function.__name__, function.__doc__, function.__module__
-        setattr(body, "__signature__", _signature(function, shared))  # noqa: B010  mypy knows no such attribute
+        body.__name__, body.__doc__, body.__module__ = (
+            function.__name__,
+            function.__doc__,
+            function.__module__,
+        )
+        body.__signature__ = _signature(function, shared)  # type: ignore[attr-defined]
         texts = {**(help or {}), **{key: text for key, (_, text) in shared.items()}}
         made = OpsTask(
             body,
             name=name,
-            pre=cast("list[str]", list(pre)),  # Invoke's own hint says str, its documentation says tasks
+            pre=cast(
+                "list[str]", list(pre)
+            ),  # Invoke's own hint says str, its documentation says tasks
             post=cast("list[str]", list(post)),
             help=texts,
             iterable=list(iterable),
@@ -149,8 +155,12 @@ def task(
     return decorate
 
 
-def _signature(function: Callable[..., Any], shared: Mapping[str, tuple[object, str]]) -> inspect.Signature:
+def _signature(
+    function: Callable[..., Any], shared: Mapping[str, tuple[object, str]]
+) -> inspect.Signature:
     own = list(inspect.signature(function).parameters.values())
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     extra = [inspect.Parameter(key, kind, default=value) for key, (value, _) in shared.items()]
-    return inspect.Signature([*own, *(each for each in extra if each.name not in {p.name for p in own})])
+    return inspect.Signature(
+        [*own, *(each for each in extra if each.name not in {p.name for p in own})]
+    )

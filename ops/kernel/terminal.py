@@ -45,7 +45,7 @@ class Terminal:
                 self._running[event.step] = (event.message, time.monotonic())
                 self._refresh(event.message)
             elif event.kind in ("progress", "note") and event.step in self._running:
-                title, since = self._running[event.step]
+                title, _ = self._running[event.step]
                 self._refresh(f"{title}: {redact.CENTRAL.text(event.message)}")
             elif event.kind in MARKS:
                 self._end(event)
@@ -55,7 +55,9 @@ class Terminal:
     def _refresh(self, message: str) -> None:
         renderable = Spinner("dots", text=Text(f"{message} "))
         if self._live is None:
-            self._live = Live(renderable, console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(
+                renderable, console=self._console, transient=True, refresh_per_second=8
+            )
             self._live.start()
         else:
             self._live.update(renderable)
@@ -74,13 +76,22 @@ class Terminal:
         took = f"  {seconds:.1f} s" if seconds >= 0.1 else ""
         detail = event.data.get("note") or event.data.get("error") or ""
         dim = "dim" if event.kind == "step.skipped" else ""
-        shown = f"  {redact.CENTRAL.text(str(detail))}" if detail and event.kind != "step.failed" else ""
-        self._console.print(Text.assemble((f"{mark} ", style), (title, dim), (shown, "dim"), (took, "dim")))
+        shown = (
+            f"  {redact.CENTRAL.text(str(detail))}"
+            if detail and event.kind != "step.failed"
+            else ""
+        )
+        self._console.print(
+            Text.assemble((f"{mark} ", style), (title, dim), (shown, "dim"), (took, "dim"))
+        )
 
 
 def show_plan(plan: Plan, stream: TextIO) -> None:
     """Print a plan as a table with the facts that a person confirms."""
-    rows = [(str(number), step.title, step.when, _limit(step.limit), _undo(step)) for number, step in enumerate(plan.steps, 1)]
+    rows = [
+        (str(number), step.title, step.when, _limit(step.limit), _undo(step))
+        for number, step in enumerate(plan.steps, 1)
+    ]
     title = f"{plan.operation} {plan.environment} on {plan.target}"
     report.print_table(report.Table(("#", "step", "when", "limit", "undo"), rows, title), stream)
     width = max((len(key) for key in plan.summary), default=0)
@@ -95,7 +106,7 @@ def _limit(seconds: float) -> str:
 def _undo(step: Any) -> str:
     if not step.reversible:
         return "no"
-    return "yes" if steps.find(step.action).undo else "–"
+    return "yes" if steps.find(step.action).undo else "–"  # noqa: RUF001
 
 
 def observer(stream: TextIO, plain: Callable[[Event], None]) -> Callable[[Event], None]:

@@ -52,17 +52,34 @@ def stop(context: Context, services: list[str]) -> Plan:
     settings = context.settings
     _refuse_names(settings, services)
     alive = shutdown.alive(context)
-    groups = [proxy_group(settings), *(places.group(settings, slot) for slot in places.SLOTS)]
-    going = {group: _programs(settings, group, alive) for group in groups}
+    going = {group: _programs(settings, group, alive) for group in _groups(settings)}
+    programs = set().union(*going.values())
+    if programs and not places.daemon_of(context).running():
+        # What a killed daemon left over may end at any moment: the plan must not depend on it.
+        going = {group: found or _described(context, group) for group, found in going.items()}
     steps = [
-        halt_group.step(group, id="stop", group_name=group) for group in groups if going[group]
+        halt_group.step(group, id="stop", group_name=group)
+        for group, found in going.items()
+        if found
     ]
-    steps += shutdown.steps(context, set().union(*going.values())) if steps else []
     if not steps:
         return _plan("stop", settings, [], nothing=f"{settings.name} does not run")
+    steps += shutdown.steps(context, programs)
+    release = observe.observe(context).release
     return _plan(
-        "stop", settings, steps, observe.observe(context).release, seen={"programs": sorted(alive)}
+        "stop", settings, steps, release, seen={"groups": sorted(filter(going.get, going))}
     )
+
+
+def _groups(settings: Settings) -> list[str]:
+    return [proxy_group(settings), *(places.group(settings, slot) for slot in places.SLOTS)]
+
+
+def _described(context: Context, group: str) -> set[str]:
+    """Return the programs of a group that the daemon's files know."""
+    settings = context.settings
+    names = [group, *(f"{group}-{name}" for name in settings.services)]
+    return {name for name in names if places.daemon_of(context).definition(name)}
 
 
 def proxy_group(settings: Settings) -> str:
@@ -123,6 +140,9 @@ def raise_group(context: Context, group_name: str) -> None:
 
 
 def _is_down(context: Context, group_name: str) -> Done | None:
+    # Without a daemon it has to be written down that the group stays stopped.
+    if not places.daemon_of(context).running():
+        return None
     alive = _programs(context.settings, group_name, shutdown.alive(context))
     return None if alive else Done("does not run")
 

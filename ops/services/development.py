@@ -57,13 +57,17 @@ def stop(context: Context, services: list[str]) -> Plan:
         services: Which ones, none for all.
     """
     settings = context.settings
-    programs = places.daemon_of(context).programs()
-    living = {each.name for each in programs} | orphans.programs(home.of(settings))
+    daemon, described = places.daemon_of(context), workspace.services(settings)
+    living = {each.name for each in daemon.programs()} | orphans.programs(home.of(settings))
+    # One that was started and is gone, with its killed daemon, would come back with the next daemon.
+    begun = {servers.group(name) for name in described if daemon.definition(servers.group(name))}
     there = sorted(
-        name.removeprefix(servers.PREFIX) for name in living if name.startswith(servers.PREFIX)
+        name.removeprefix(servers.PREFIX)
+        for name in living | begun
+        if name.startswith(servers.PREFIX)
     )
     # A server that ops.toml has no more can still be stopped.
-    known = list(dict.fromkeys([*workspace.services(settings), *there]))
+    known = list(dict.fromkeys([*described, *there]))
     wanted = [name for name in names.chosen(services, known, known) if name in there]
     steps = [running.halt.step(name, group="stop", service=name) for name in wanted]
     if not services:

@@ -124,8 +124,8 @@ def _size(daemon: Daemon, program: str) -> int:
 
 
 def _is_stopped(context: Context, service: str) -> Done | None:
-    group = servers.group(service)
-    known = any(each.group == group for each in places.daemon_of(context).programs())
+    daemon, group = places.daemon_of(context), servers.group(service)
+    known = daemon.definition(group) or any(each.group == group for each in daemon.programs())
     return None if known or is_left_over(context.settings, service) else Done("does not run")
 
 

@@ -57,8 +57,9 @@ class Server:
     @property
     def why_start(self) -> str:
         """Why it has to be started, empty when it is as it should be."""
+        # What a killed daemon left over may end at any moment: it counts as not running.
         if not self.runs:
-            return "left over from a killed daemon" if self.left_over else NOT_RUNNING
+            return NOT_RUNNING
         if not self.current:
             return "its settings have changed"
         return "" if self.status else "it does not answer"

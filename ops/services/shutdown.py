@@ -22,7 +22,7 @@ def steps(context: Context, going: set[str]) -> list[Step]:
         going: Programs that are stopped before.
     """
     living = alive(context)
-    return [shut_down.step()] if living and not _needed(living - going) else []
+    return [shut_down.step()] if (living or going) and not _needed(living - going) else []
 
 
 def alive(context: Context) -> set[str]:

@@ -25,12 +25,8 @@ def committed(git: Git, tmp_path: Path) -> str:
     return git("rev-parse", "HEAD")
 
 
-def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        str(path): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_clean_head_is_its_commit(context_of: Contexts, committed: str) -> None:

@@ -8,6 +8,7 @@ but without the second of imports that hundreds of runs would spend. One run at 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ from tests.support.project import ROOT, Ran, clean_variables
 
 QUICK = 60.0
 """Seconds that one run may take."""
+LATE = ("alembic.command", "sqlalchemy.dialects.sqlite", "ops.kernel.store.migrate")
+"""What is imported only when it is needed."""
 
 
 class Running:
@@ -123,6 +126,8 @@ def serve() -> None:
     """Answer until the input ends."""
     tasks.collection()
     steps_catalog.load()
+    for name in LATE:
+        importlib.import_module(name)
     while line := sys.stdin.readline():
         asked = json.loads(line)
         pid = os.fork()

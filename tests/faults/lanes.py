@@ -17,7 +17,7 @@ from ops.hosts import orphans
 from ops.kernel import settings
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
-from ops.kernel.journal import Journal, Run
+from ops.kernel.journal import Journal, Run, StepRecord
 from ops.kernel.redact import Redactor
 from ops.kernel.secrets import Secrets
 from ops.kernel.store import open_state
@@ -26,7 +26,7 @@ from tests.support import project as projects
 from tests.support.local import eventually, lives
 from tests.support.project import Project, Ran, clean_variables
 
-BESIDE = 3
+BESIDE = 4
 """Lanes at a time: a deploy mostly waits."""
 DONE = ("step.started", "step.acted", "step.done")
 """Moments of a step that has something to do, in order."""
@@ -45,9 +45,9 @@ class Lane(Project):
             [*words, "--env", self.environment], self.folder, {**clean_variables(), **own}
         )
 
-    def run(self, *words: str, limit: float = forks.QUICK, **variables: str) -> Ran:
+    def run(self, *words: str, **variables: str) -> Ran:
         """Run a task to its end."""
-        return self.begin(*words, "--quiet", **variables).wait(limit)
+        return self.begin(*words, "--quiet", **variables).wait()
 
     def harmed(self, fault: str, *words: str, **variables: str) -> Ran:
         """Deploy with a fault."""
@@ -84,14 +84,18 @@ class Lane(Project):
         with state:
             return Journal(state).recent(100, self.environment)
 
-    def states(self) -> dict[str, str]:
-        """Return the state of each step of the newest run."""
+    def steps(self) -> list[StepRecord]:
+        """Return the steps of the newest run."""
         state = open_state(self.context().settings, create=False)
         assert state is not None
         with state:
             journal = Journal(state)
             (run,) = journal.recent(1, self.environment)
-            return {each.step_id: each.state for each in journal.steps(run.id)}
+            return journal.steps(run.id)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each step of the newest run."""
+        return {each.step_id: each.state for each in self.steps()}
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,9 @@ def assert_processes(lane: Lane, expected: dict[str, int]) -> None:
         return found == wanted
 
     assert eventually(as_wanted, 5), f"{found} in place of {wanted}"
-    values = [each.environ().get(orphans.VARIABLE, "") for each in orphans.find(lane.home) if lives(each)]
+    values = [
+        each.environ().get(orphans.VARIABLE, "") for each in orphans.find(lane.home) if lives(each)
+    ]
     others = {value.rpartition(":")[2] for value in values} - {"supervisord", "postgres", *wanted}
     assert not any(each.startswith(f"{lane.environment}-") for each in others), others
     assert values.count(orphans.marker(lane.home, "supervisord")) <= 1, values
@@ -161,7 +167,9 @@ def assert_dead_run_is_closed(lane: Lane, again: Ran) -> None:
     """Assert that the journal holds no open run after a killed one and the `deploy` that followed."""
     states = [each.state for each in lane.runs()]
     assert "running" not in states, states
-    if "nothing to change" in again.text:  # killed when all was done, at the last moment even in the journal
+    if (
+        "nothing to change" in again.text
+    ):  # killed when all was done, at the last moment even in the journal
         assert states[0] in ("interrupted", "done"), states
     else:
         assert states[:2] == ["done", "interrupted"], states
@@ -189,7 +197,11 @@ class Lanes:
         with ThreadPoolExecutor(BESIDE) as pool:
             results = list(pool.map(lambda case: self._one(case, work), cases))
         print(*(f"{case}: {result}" for case, result in zip(cases, results, strict=True)), sep="\n")
-        failures = [f"{case}: {result}" for case, result in zip(cases, results, strict=True) if result[:2] != "ok"]
+        failures = [
+            f"{case}: {result}"
+            for case, result in zip(cases, results, strict=True)
+            if result[:2] != "ok"
+        ]
         assert not failures, f"{len(failures)} of {len(cases)} failed:\n" + "\n".join(failures)
 
     @contextmanager

@@ -32,7 +32,9 @@ class Answers:
 
     def assert_all_good(self) -> None:
         """Assert that no request failed."""
-        assert self.count and not self.failures, f"{len(self.failures)} of {self.count}: {self.failures[:5]}"
+        assert (
+            self.count and not self.failures
+        ), f"{len(self.failures)} of {self.count}: {self.failures[:5]}"
 
 
 @contextmanager

@@ -48,7 +48,9 @@ def lane() -> Iterator[Lane]:
         yield made
 
 
-def test_a_full_disk_stops_a_deploy_and_what_serves_goes_on(lane: Lane, later: list[Moment]) -> None:
+def test_a_full_disk_stops_a_deploy_and_what_serves_goes_on(
+    lane: Lane, later: list[Moment]
+) -> None:
     failed = 0
     for moment in acting(later):
         old, new = lane.observed().release, lane.change()
@@ -56,7 +58,13 @@ def test_a_full_disk_stops_a_deploy_and_what_serves_goes_on(lane: Lane, later: l
             ran = lane.harmed(f"fill:step.started:{moment.step}", FAULT_FOLDER=str(lane.base))
             serves = lane.observed().release
             os.unlink(lane.base / "ballast")
-            print(moment.step, ran.code, lane.runs()[0].state, "old" if serves == old else "new", ran.text)
+            print(
+                moment.step,
+                ran.code,
+                lane.runs()[0].state,
+                "old" if serves == old else "new",
+                ran.text,
+            )
             if ran.code == 0:
                 assert serves == new
             else:

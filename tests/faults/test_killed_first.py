@@ -58,7 +58,9 @@ def in_a_new_home(lane: Lane, moment: Moment) -> None:
         converges(fresh, moment)
 
 
-def test_killed_at_every_moment_of_the_first_deploy_the_next_one_converges(lanes: Lanes, first: list[Moment]) -> None:
+def test_killed_at_every_moment_of_the_first_deploy_the_next_one_converges(
+    lanes: Lanes, first: list[Moment]
+) -> None:
     lanes.each(first, in_a_new_environment)
 
 
@@ -79,7 +81,10 @@ def resumed_and_undone(lane: Lane, moment: Moment) -> None:
         assert_processes(fresh, {})
         assert not fresh.half_made()
         ran = fresh.harmed(f"kill:{moment}")
-        assert ran.code in (KILLED, 0), ran.text  # what stays after an undo, such as a migration, is skipped now
+        assert ran.code in (
+            KILLED,
+            0,
+        ), ran.text  # what stays after an undo, such as a migration, is skipped now
         if ran.code == KILLED:
             resumed = fresh.run("runs.resume", fresh.runs()[0].id)
             assert resumed.code == 0, resumed.text
@@ -88,5 +93,7 @@ def resumed_and_undone(lane: Lane, moment: Moment) -> None:
         assert [each.state for each in fresh.runs()] == ["done", "undone"]
 
 
-def test_a_killed_first_deploy_is_undone_and_the_next_killed_one_resumed(lanes: Lanes, first: list[Moment]) -> None:
+def test_a_killed_first_deploy_is_undone_and_the_next_killed_one_resumed(
+    lanes: Lanes, first: list[Moment]
+) -> None:
     lanes.each(acting(first), resumed_and_undone)

@@ -36,5 +36,9 @@ def converges(lane: Lane, moment: Moment) -> None:
 def test_killed_at_every_moment_the_old_release_serves_and_the_next_deploy_converges(
     lanes: Lanes, later: list[Moment], event: str
 ) -> None:
-    cases = [each for each in later if each.event == event or (event == "others" and each.event not in DONE)]
+    cases = [
+        each
+        for each in later
+        if each.event == event or (event == "others" and each.event not in DONE)
+    ]
     lanes.each(cases, converges)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from tests.faults.conftest import acting
-from tests.faults.lanes import Lane, Lanes, Moment, assert_migrated_once, assert_processes, assert_serves
+from tests.faults.lanes import (
+    Lane,
+    Lanes,
+    Moment,
+    assert_migrated_once,
+    assert_serves,
+)
 from tests.faults.prober import probing
 
 
@@ -45,3 +51,30 @@ def test_a_killed_deploy_is_resumed_after_every_effect(lanes: Lanes, later: list
 
 def test_a_killed_deploy_is_undone_after_every_effect(lanes: Lanes, later: list[Moment]) -> None:
     lanes.each(acting(later), undone)
+
+
+def undone_in_two(lane: Lane, moment: Moment) -> None:
+    old = lane.observed().release
+    lane.change()
+    with probing(lane.port) as answers:
+        lane.harmed("kill:step.acted:record")
+        dead = lane.runs()[0]
+        killed = lane.begin("runs.undo", dead.id, "--quiet", fault=f"kill:{moment}").wait()
+        assert killed.code == -9, killed.text
+        ran = lane.run("runs.undo", dead.id)
+        assert ran.code == 0, ran.text
+    answers.assert_all_good()
+    assert_serves(lane, old)
+    now = lane.runs()[0]
+    assert (now.id, now.state) == (dead.id, "undone")
+
+
+def test_an_undo_that_was_killed_is_gone_on_with(lanes: Lanes, later: list[Moment]) -> None:
+    with lanes.one() as lane:
+        lane.change()
+        lane.harmed("SIGTERM:step.started:record")
+        undone = [step for step, state in lane.states().items() if state == "undone"]
+    lanes.each(
+        [Moment(event, step) for step in undone for event in ("step.undoing", "step.undone")],
+        undone_in_two,
+    )

@@ -16,7 +16,9 @@ from tests.faults.test_sample_signals import is_gone, wait_for_child
 from tests.support import runs
 from tests.support.sample import Sample, ended
 
-STEPS = [f"step.{kind}:write:{number}" for number in (1, 2) for kind in ("started", "acted", "done")]
+STEPS = [
+    f"step.{kind}:write:{number}" for number in (1, 2) for kind in ("started", "acted", "done")
+]
 UNDOING = ["step.failed:fail", "run.failed:", "step.undoing:write:1", "step.undone:write:1"]
 
 
@@ -62,7 +64,10 @@ def test_a_run_that_ended_is_not_there_to_resume(sample: Sample) -> None:
     assert sample.run("sample", fault="kill:run.done:").code == -signal.SIGKILL
     run, _ = sample.last()
     answer = sample.run("resume", run.id)
-    assert (answer.code, answer.err) == (3, f"error: run {run.id} is done, there is nothing to resume\n  try: inv runs.list\n")
+    assert (answer.code, answer.err) == (
+        3,
+        f"error: run {run.id} is done, there is nothing to resume\n  try: inv runs.list\n",
+    )
 
 
 @pytest.mark.parametrize("event", UNDOING)
@@ -78,7 +83,9 @@ def test_a_run_killed_while_undoing_converges(sample: Sample, event: str) -> Non
 
 
 @pytest.mark.parametrize("verb", ["resume", "undo", "new"])
-def test_the_command_of_a_killed_run_is_ended_first(sample: Sample, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_a_killed_run_is_ended_first(
+    sample: Sample, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = sample.start("work", "--middle", "linger")
     child = wait_for_child(sample, process)
     process.kill()
@@ -97,7 +104,10 @@ def test_the_command_of_a_killed_run_is_ended_first(sample: Sample, verb: str, m
 
 
 def test_undo_stops_before_what_cannot_be_undone_and_resume_stays_possible(sample: Sample) -> None:
-    assert sample.run("work", "--middle", "breaking", fault="kill:step.done:change").code == -signal.SIGKILL
+    assert (
+        sample.run("work", "--middle", "breaking", fault="kill:step.done:change").code
+        == -signal.SIGKILL
+    )
     run, _ = sample.last()
     with pytest.raises(Unsettled, match="nothing was undone: Change for good cannot be undone"):
         recovery.undo(runs.call(sample.folder), run.id, runs.lock_of)
@@ -107,7 +117,10 @@ def test_undo_stops_before_what_cannot_be_undone_and_resume_stays_possible(sampl
 
 
 def test_a_failed_undo_can_be_tried_again(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sample.run("work", "--middle", "stuck", fault="kill:step.done:stuck").code == -signal.SIGKILL
+    assert (
+        sample.run("work", "--middle", "stuck", fault="kill:step.done:stuck").code
+        == -signal.SIGKILL
+    )
     run, _ = sample.last()
     for _ in range(2):
         with pytest.raises(OpsError, match="undo failed for stuck"):

@@ -31,7 +31,9 @@ def holder(sample: Sample) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_the_second_stops_with_the_holders_name(sample: Sample, holder: subprocess.Popen[str]) -> None:
+def test_the_second_stops_with_the_holders_name(
+    sample: Sample, holder: subprocess.Popen[str]
+) -> None:
     answer = sample.run("sample")
     assert answer.code == 1
     first, second = answer.err.splitlines()
@@ -41,11 +43,16 @@ def test_the_second_stops_with_the_holders_name(sample: Sample, holder: subproce
     assert sample.last()[0].actor.startswith("anna@"), "the second left no run"
 
 
-def test_the_second_waits_until_the_first_is_done(sample: Sample, holder: subprocess.Popen[str]) -> None:
+def test_the_second_waits_until_the_first_is_done(
+    sample: Sample, holder: subprocess.Popen[str]
+) -> None:
     second = sample.start("sample", "--wait")
     assert second.stderr is not None
     line = second.stderr.readline()
-    assert f"waiting up to 15 min for anna@{os.uname().nodename} (sample, process {holder.pid})" in line
+    assert (
+        f"waiting up to 15 min for anna@{os.uname().nodename} (sample, process {holder.pid})"
+        in line
+    )
     holder.send_signal(signal.SIGCONT)
     assert ended(holder).code == 0
     answer = ended(second)
@@ -66,7 +73,9 @@ def test_a_killed_holder_blocks_nobody(sample: Sample, holder: subprocess.Popen[
     assert runs.lock_of(runs.context(sample.folder)).holder() is None
 
 
-def test_a_holder_whose_lock_was_taken_stops_at_its_next_step(sample: Sample, holder: subprocess.Popen[str]) -> None:
+def test_a_holder_whose_lock_was_taken_stops_at_its_next_step(
+    sample: Sample, holder: subprocess.Popen[str]
+) -> None:
     assert sample.run("take-lock").code == 0
     old_run = sample.last()[0].id
     second = sample.run("work", "--middle", "breaking")

@@ -30,7 +30,11 @@ def wait_for_child(sample: Sample, process: subprocess.Popen[str]) -> int:
         state = open_state(runs.settings(sample.folder), create=False)
         if state is not None:
             with state:
-                groups = [s.process_group for r in Journal(state).recent(1) for s in Journal(state).steps(r.id)]
+                groups = [
+                    s.process_group
+                    for r in Journal(state).recent(1)
+                    for s in Journal(state).steps(r.id)
+                ]
             if found := [group for group in groups if group]:
                 return found[0]
         time.sleep(0.1)
@@ -82,15 +86,23 @@ def test_a_signal_just_before_an_interruptible_command_ends_it_as_well(sample: S
     assert (answer.code, sample.last()[0].state) == (130, "undone")
 
 
-def test_a_second_signal_leaves_at_once_and_says_how_to_go_on(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_second_signal_leaves_at_once_and_says_how_to_go_on(
+    sample: Sample, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     answer = sample.run("sample", fault="SIGINT:step.acted:write:1,SIGINT:step.done:write:1")
     run, steps = sample.last()
-    assert (answer.code, run.state, steps) == (130, "running", {"write:1": "done", "write:2": "pending"})
+    assert (answer.code, run.state, steps) == (
+        130,
+        "running",
+        {"write:1": "done", "write:2": "pending"},
+    )
     assert answer.err.endswith(
         f"error: left as it is by a second signal: run {run.id}\n"
         f"  try: go on with `inv runs.resume {run.id}` or `inv runs.undo {run.id}`\n"
     )
-    other = Sample(shutil.copytree(sample.folder, tmp_path_factory.mktemp("copy"), dirs_exist_ok=True))
+    other = Sample(
+        shutil.copytree(sample.folder, tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
+    )
     assert sample.run("resume", run.id).code == 0
     assert (sample.last()[0].state, sample.files()) == ("done", ["one", "two"])
     assert other.run("undo", run.id).code == 0
@@ -114,7 +126,9 @@ def test_a_signal_during_undo_lets_it_end(sample: Sample) -> None:
 
 
 def test_two_signals_during_undo_leave_the_rest_to_another_process(sample: Sample) -> None:
-    answer = sample.run("work", "--middle", "fail", fault="SIGTERM:step.undoing:write:1,SIGTERM:step.undone:write:1")
+    answer = sample.run(
+        "work", "--middle", "fail", fault="SIGTERM:step.undoing:write:1,SIGTERM:step.undone:write:1"
+    )
     run, _ = sample.last()
     assert (answer.code, run.state) == (143, "running")
     assert f"inv runs.undo {run.id}" in answer.err

@@ -38,5 +38,7 @@ def test_sigterm_ends_the_step_undoes_and_exits_143(lanes: Lanes, later: list[Mo
     lanes.each(acting(later), undone_by_itself)
 
 
-def test_sigint_twice_leaves_the_journal_and_says_how_to_go_on(lanes: Lanes, later: list[Moment]) -> None:
+def test_sigint_twice_leaves_the_journal_and_says_how_to_go_on(
+    lanes: Lanes, later: list[Moment]
+) -> None:
     lanes.each(acting(later), left)

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.conftest import First
 from tests.support.local import eventually
 from tests.support.project import Project, project
+from tests.support.steady import unchanged
 
 
 @dataclass(frozen=True)
@@ -131,3 +132,44 @@ def test_hashed_files_of_the_release_before_stay_reachable(moving: Project) -> N
     assert kept.status == 200
     assert "immutable" in kept.headers["cache-control"]
     assert page(moving, script(moving)).status == 200
+
+
+MIGRATION = '''"""{title}."""
+from alembic import op
+revision = "{id}"
+down_revision = "{before}"
+{more}
+def upgrade() -> None:
+    op.execute("{statement}")
+'''
+
+
+def migration(shop: Project, id: str, before: str, statement: str, more: str = "") -> None:
+    name = f"examples/shop/backend/migrations/versions/{id}_change.py"
+    text = MIGRATION.format(title="Change", id=id, before=before, statement=statement, more=more)
+    shop.put(name, text)
+
+
+def test_second_of_two_alembic_revisions_fails(moving: Project) -> None:
+    with unchanged(moving, "alembic_version orders", "/health/live"):
+        migration(moving, "0005", "0004", "ALTER TABLE orders ADD COLUMN price int")
+        migration(moving, "0006", "0005", "UPDATE orders SET price = 1 / 0")
+        moving.commit("broken")
+        ran = moving.deploy()
+        assert ran.code == 1
+        assert "division by zero" in ran.text
+        assert moving.last_run() == "undone"
+
+
+def test_alembic_revision_that_breaks_the_old_release_forbids_the_way_back(moving: Project) -> None:
+    before = moving.serving()
+    statement = "ALTER TABLE sales ALTER COLUMN sold SET DEFAULT 0"
+    migration(moving, "0005", "0004", statement, "invops_breaks_old = True")
+    release = moving.commit("breaking")
+    assert moving.deployed() == release
+    (backup,) = (moving.own / "backups").glob(f"*-{release}.dump")
+    ran = moving.run("rollback")
+    assert ran.code == 3
+    assert f"{before} does not work with the database" in ran.text
+    assert str(backup) in ran.text
+    assert moving.serving() == release

@@ -76,7 +76,11 @@ def deployed() -> Iterator[Deployed]:
     require("pg_ctl", "postgresql", "/usr/lib/postgresql/*/bin")
     with place() as home, project("tiny", home) as tiny:
         tiny.put("../bare/requirements.txt", "flask\n")
-        tiny.edit("ops.toml", "[environments.", '[environments.development]\ntarget = "local"\n\n[environments.')
+        tiny.edit(
+            "ops.toml",
+            "[environments.",
+            '[environments.development]\ntarget = "local"\n\n[environments.',
+        )
         for _ in range(2):
             tiny.commit()
             tiny.deployed()
@@ -99,8 +103,12 @@ def held(made: Project, wanted: bool) -> Iterator[None]:
 
 def seen(made: Project) -> tuple[dict[str, str], object]:
     """Return what a dry run must leave as it is; logs and data of what runs meanwhile are theirs."""
-    files = traced.snapshot(made.folder.parent, made.base, without=("postgres", "logs", "run", "sockets"))
-    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
+    files = traced.snapshot(
+        made.folder.parent, made.base, without=("postgres", "logs", "run", "sockets")
+    )
+    tables = (
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
+    )
     with contextlib.suppress(psycopg.OperationalError):  # it does not run
         return files, (made.query(tables), made.processes())
     return files, made.processes()
@@ -129,7 +137,7 @@ def test_a_dry_run_changes_nothing(deployed: Deployed, name: str, tmp_path: Path
     with held(made, example.locked):
         before = seen(made)
         ran_dry = subprocess.run(
-            [*traced.command(output), sys.executable, "-m", "ops.program", name, *deployed.fill(example.words), "--dry-run"],
+            [*traced.command(output), *made.program, name, *deployed.fill(example.words), "--dry-run"],
             cwd=made.folder / example.below, capture_output=True, text=True, check=False, timeout=120,
             env={**clean_variables(), "OPS_HOME": str(made.base), "TMPDIR": str(temporary),
                  "PYTHONDONTWRITEBYTECODE": "1", **dict(example.variables)},

@@ -66,7 +66,9 @@ def quiet() -> Iterator[Place]:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], quiet: Place, monkeypatch: pytest.MonkeyPatch) -> Command:
+def run(
+    capsys: pytest.CaptureFixture[str], quiet: Place, monkeypatch: pytest.MonkeyPatch
+) -> Command:
     monkeypatch.chdir(quiet.made.folder)
     monkeypatch.setenv("OPS_HOME", str(quiet.made.base))
     monkeypatch.setenv("CI", "")
@@ -80,7 +82,11 @@ def parameters(made: OpsTask) -> dict[str, Any]:
 
 def required(made: OpsTask, but: str) -> list[str]:
     """Return arguments for the parameters that have no default."""
-    return [f"{flag(name)}=x" for name, default in parameters(made).items() if default is type(None) and name != but]
+    return [
+        f"{flag(name)}=x"
+        for name, default in parameters(made).items()
+        if default is type(None) and name != but
+    ]
 
 
 def flag(parameter: str) -> str:
@@ -98,12 +104,16 @@ def assert_clear(answer: Answer, said: str) -> None:
     else:
         assert len(errors) == 1, f"{said}\n{answer.err}"
         assert len(answer.err) < 3_000, f"{said}: a message to read has an end"
-        assert "\x1b" not in answer.err and "\x07" not in answer.err, f"{said}: the terminal is not theirs"
+        assert (
+            "\x1b" not in answer.err and "\x07" not in answer.err
+        ), f"{said}: the terminal is not theirs"
     assert guard.mode() is guard.Mode.CHANGE, said
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hostile_arguments_change_nothing_and_say_one_thing(run: Command, quiet: Place, name: str) -> None:
+def test_hostile_arguments_change_nothing_and_say_one_thing(
+    run: Command, quiet: Place, name: str
+) -> None:
     made = COLLECTION[name]
     assert isinstance(made, OpsTask)
     dry = [] if made.level is READ else ["--dry-run"]
@@ -124,25 +134,43 @@ def test_hostile_arguments_change_nothing_and_say_one_thing(run: Command, quiet:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("words", [["--nope"], ["surplus"], ["--env"], ["--format"], ["-x"], ["--", "y"]], ids=" ".join)
-def test_words_that_do_not_belong_there(run: Command, quiet: Place, name: str, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["--nope"], ["surplus"], ["--env"], ["--format"], ["-x"], ["--", "y"]], ids=" ".join
+)
+def test_words_that_do_not_belong_there(
+    run: Command, quiet: Place, name: str, words: list[str]
+) -> None:
     made = COLLECTION[name]
     assert isinstance(made, OpsTask)
     # The dry run comes first: what stands behind -- would not count, and the task would run.
-    answer = run(name, *([] if made.level is READ else ["--dry-run"]), *required(made, ""), *words, tasks=COLLECTION)
+    answer = run(
+        name,
+        *([] if made.level is READ else ["--dry-run"]),
+        *required(made, ""),
+        *words,
+        tasks=COLLECTION,
+    )
     assert_clear(answer, f"inv {name} {words}")
     assert answer.code == exits.CONFIGURATION
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("toml", ["", "[app", "[app]\nname = 3\n", "\x00", "app = 1\n", '[app]\nname = "x"\n[environments]\n'], ids=repr)
-def test_a_broken_ops_toml(run: Command, name: str, toml: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "toml",
+    ["", "[app", "[app]\nname = 3\n", "\x00", "app = 1\n", '[app]\nname = "x"\n[environments]\n'],
+    ids=repr,
+)
+def test_a_broken_ops_toml(
+    run: Command, name: str, toml: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = COLLECTION[name]
     assert isinstance(made, OpsTask)
     (tmp_path / "ops.toml").write_text(toml)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPS_HOME", str(tmp_path / "home"))
-    answer = run(name, *([] if made.level is READ else ["--dry-run"]), *required(made, ""), tasks=COLLECTION)
+    answer = run(
+        name, *([] if made.level is READ else ["--dry-run"]), *required(made, ""), tasks=COLLECTION
+    )
     assert_clear(answer, f"inv {name}")
     assert [path.name for path in tmp_path.iterdir()] == ["ops.toml"]
 

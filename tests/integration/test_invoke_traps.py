@@ -58,7 +58,9 @@ class Project:
         (self.folder / "invoke.yaml").write_text(OURS)
         (self.folder / "other.yaml").write_text(INVOKES)
 
-    def inv(self, *words: str, folder: str = ".", **variables: str) -> subprocess.CompletedProcess[str]:
+    def inv(
+        self, *words: str, folder: str = ".", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "HOME": str(self.home), "PYTHONPATH": str(ROOT), **variables}
         return subprocess.run(
             [sys.executable, "-m", "invoke", *words],
@@ -106,14 +108,18 @@ def test_the_file_of_the_user_cannot_replace_the_executor(project: Project) -> N
 
 
 @pytest.mark.parametrize("executor", ["invoke.executor.Executor", "ops.kernel.executor.Executor"])
-def test_a_variable_neither_replaces_nor_brings_the_executor(project: Project, executor: str) -> None:
+def test_a_variable_neither_replaces_nor_brings_the_executor(
+    project: Project, executor: str
+) -> None:
     variables = {"INVOKE_TASKS_EXECUTOR_CLASS": executor}
     assert project.inv("change", **variables).returncode == 0
     (project.folder / "invoke.yaml").unlink()
     assert refused(project.inv("change", **variables))
 
 
-@pytest.mark.parametrize("words", [["--dry", "change"], ["-R", "change"], ["change", "-R"], ["change", "--dry-run"]])
+@pytest.mark.parametrize(
+    "words", [["--dry", "change"], ["-R", "change"], ["change", "-R"], ["change", "--dry-run"]]
+)
 def test_invokes_own_dry_run_counts_as_ours(project: Project, words: list[str]) -> None:
     answer = project.inv(*words)
     assert (answer.returncode, answer.stdout) == (0, "check ran\nchange dry ran\nchanged\n")
@@ -133,7 +139,9 @@ def test_echo_in_a_file_is_no_mistake_of_the_command_line(project: Project) -> N
     assert answer.stderr == "error: -e is Invoke's echo flag\n  try: inv change --env NAME\n"
 
 
-@pytest.mark.parametrize("words", [["--no-dedupe", "change"], ["-w", "change"], ["-T", "1", "change"], ["-p", "change"]])
+@pytest.mark.parametrize(
+    "words", [["--no-dedupe", "change"], ["-w", "change"], ["-T", "1", "change"], ["-p", "change"]]
+)
 def test_other_flags_of_invoke_change_nothing(project: Project, words: list[str]) -> None:
     assert project.inv(*words).stdout == "check ran\nchange for real ran\nchanged\n"
 
@@ -142,7 +150,10 @@ def test_other_flags_of_invoke_change_nothing(project: Project, words: list[str]
 def test_what_stands_behind_two_dashes_is_refused(project: Project, words: list[str]) -> None:
     answer = project.inv(*words)
     assert (answer.returncode, answer.stdout) == (REFUSED, "")
-    assert answer.stderr == f"error: nothing is known after --: {' '.join(words[2:])}\n  try: leave the -- out\n"
+    assert (
+        answer.stderr
+        == f"error: nothing is known after --: {' '.join(words[2:])}\n  try: leave the -- out\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["sleeping", "number"])
@@ -154,13 +165,17 @@ def test_what_invoke_takes_for_success_is_none(project: Project, name: str) -> N
 
 def test_a_task_called_from_python_refuses(project: Project) -> None:
     with (project.folder / "tasks.py").open("a") as tasks:
-        tasks.write("\nfrom invoke.context import Context\ntry:\n    change(Context())\nexcept BaseException as e:\n")
+        tasks.write(
+            "\nfrom invoke.context import Context\ntry:\n    change(Context())\nexcept BaseException as e:\n"
+        )
         tasks.write("    print(type(e).__name__, e.code)\n")
     assert project.inv("check").stdout == "Exit 3\ncheck ran\n"
 
 
 @pytest.mark.parametrize("words", [["chnge"], ["change", "--nope"], ["change", "-e", "production"]])
-def test_words_that_invoke_cannot_read_are_its_own_to_refuse(project: Project, words: list[str]) -> None:
+def test_words_that_invoke_cannot_read_are_its_own_to_refuse(
+    project: Project, words: list[str]
+) -> None:
     # Our executor is not reached: code and text are Invoke's. `./inv` and `invops` answer with 3.
     answer = project.inv(*words)
     assert (answer.returncode, answer.stdout) == (1, "")

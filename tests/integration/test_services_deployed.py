@@ -61,16 +61,18 @@ def test_second_start_changes_nothing(deployed: Sample) -> None:
     assert "nothing to change" in deployed.done("start", "--env", "local").out
 
 
+def rows(app: Sample) -> dict[str, dict[str, str]]:
+    answer = app.done("status", "--env", "local", "--format", "json").json
+    return {each["service"]: each for each in answer["services"]}
+
+
 def test_status_tells_slot_release_and_health(deployed: Sample) -> None:
-    rows = {
-        each["service"]: each
-        for each in deployed.done("status", "--env", "local", "--format", "json").json["services"]
-    }
-    assert rows["proxy"]["address"] == f"127.0.0.1:{deployed.front}"
-    assert rows["api"]["slot"] in ("blue", "green")
-    assert len(rows["api"]["release"]) == 12
-    assert {each["state"] for each in rows.values()} == {"running"}
-    assert rows["api"]["health"] == "ok"
+    assert eventually(lambda: {each["state"] for each in rows(deployed).values()} == {"running"})
+    found = rows(deployed)
+    assert found["proxy"]["address"] == f"127.0.0.1:{deployed.front}"
+    assert found["api"]["slot"] in ("blue", "green")
+    assert len(found["api"]["release"]) == 12
+    assert found["api"]["health"] == "ok"
 
 
 def test_logs_are_those_of_the_slots(deployed: Sample) -> None:

@@ -66,7 +66,9 @@ def raising(error: BaseException) -> OpsTask:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
 )
-def test_each_error_has_its_exit_code_and_one_message(run: Command, error: BaseException, code: int) -> None:
+def test_each_error_has_its_exit_code_and_one_message(
+    run: Command, error: BaseException, code: int
+) -> None:
     answer = run("it", tasks=(raising(error),))
     assert answer.code == code
     assert answer.code in exits.MEANINGS
@@ -76,7 +78,9 @@ def test_each_error_has_its_exit_code_and_one_message(run: Command, error: BaseE
 
 
 def test_a_message_says_what_why_and_what_to_do(run: Command) -> None:
-    error = ConfigurationError("ops.toml:4: port is 'x'", why="it is not a number", hint="port = 8080")
+    error = ConfigurationError(
+        "ops.toml:4: port is 'x'", why="it is not a number", hint="port = 8080"
+    )
     assert run("it", tasks=(raising(error),)).err == (
         "error: ops.toml:4: port is 'x': it is not a number\n  try: port = 8080\n"
     )
@@ -117,7 +121,9 @@ def _generator(call: Invocation) -> Any:
     ],
     ids=["3", "0", "False", "text", "async def", "generator"],
 )
-def test_nothing_but_a_report_passes_as_success(run: Command, body: Callable[..., Any], kind: str) -> None:
+def test_nothing_but_a_report_passes_as_success(
+    run: Command, body: Callable[..., Any], kind: str
+) -> None:
     answer = run("it", tasks=(doing(body),))
     assert answer.code == 3
     assert answer.err.startswith(f"error: task it returned {kind}, not a report")
@@ -128,7 +134,9 @@ def test_an_async_task_itself_does_not_pass(run: Command) -> None:
     assert (answer.code, answer.err.split(",")[0]) == (3, "error: task it returned coroutine")
 
 
-@pytest.mark.parametrize(("report", "code"), [(Report("fine"), 0), (Report("differs", "difference", exit_code=1), 1)])
+@pytest.mark.parametrize(
+    ("report", "code"), [(Report("fine"), 0), (Report("differs", "difference", exit_code=1), 1)]
+)
 def test_a_report_decides_the_code(run: Command, report: Report, code: int) -> None:
     answer = run("it", tasks=(doing(lambda call: report),))
     assert (answer.code, answer.out) == (code, f"{report.summary}\n")
@@ -163,7 +171,11 @@ def _options(call: Invocation) -> Report:
     ],
 )
 def test_what_counts_as_a_dry_run(
-    run: Command, words: list[str], variables: dict[str, str], dry: bool, monkeypatch: pytest.MonkeyPatch
+    run: Command,
+    words: list[str],
+    variables: dict[str, str],
+    dry: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -179,10 +191,15 @@ def test_a_variable_that_is_neither_yes_nor_no_stops_everything(
     monkeypatch.setenv(name, "perhaps")
     answer = run("it", tasks=(doing(_options, WRITE),))
     assert (answer.code, answer.out) == (3, "")
-    assert answer.err == f"error: {name}='perhaps' is neither true nor false\n  try: export {name}=true\n"
+    assert (
+        answer.err
+        == f"error: {name}='perhaps' is neither true nor false\n  try: export {name}=true\n"
+    )
 
 
-def test_a_reading_task_with_dry_run_set_succeeds(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reading_task_with_dry_run_set_succeeds(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DRY_RUN", "true")
     answer = run("it", "--format", "json", tasks=(doing(_options),))
     assert (answer.code, answer.json["mode"]) == (0, "READ")
@@ -207,19 +224,31 @@ def test_an_effect_is_refused_where_nothing_may_change(run: Command, level: Leve
     ],
 )
 @pytest.mark.parametrize(
-    "error", [ConfigurationError("x", why="y", hint="z"), KeyboardInterrupt(), ValueError("boom")], ids=repr
+    "error",
+    [ConfigurationError("x", why="y", hint="z"), KeyboardInterrupt(), ValueError("boom")],
+    ids=repr,
 )
 def test_json_is_json_for_errors_too(
-    run: Command, words: list[str], variables: dict[str, str], error: BaseException, monkeypatch: pytest.MonkeyPatch
+    run: Command,
+    words: list[str],
+    variables: dict[str, str],
+    error: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     answer = run(*words, tasks=(raising(error),))
-    assert (answer.json["status"], answer.json["exit_code"], answer.err) == ("error", answer.code, "")
+    assert (answer.json["status"], answer.json["exit_code"], answer.err) == (
+        "error",
+        answer.code,
+        "",
+    )
     assert set(answer.json["error"]) == {"what", "why", "hint"}
 
 
-def test_json_is_json_when_a_variable_is_wrong(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_is_json_when_a_variable_is_wrong(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DRY_RUN", "perhaps")
     assert run("it", "--format", "json", tasks=(doing(_options, WRITE),)).json["exit_code"] == 3
 
@@ -237,9 +266,21 @@ def test_a_secret_shows_nowhere(run: Command, monkeypatch: pytest.MonkeyPatch) -
     answers: list[Answer] = [
         run("it", *words, tasks=(made,))
         for words in ([], ["--debug"], ["--format", "json"])
-        for made in (raising(OpsError("sw0rdfish", why="sw0rdfish", hint="sw0rdfish")), raising(ValueError("sw0rdfish")))
+        for made in (
+            raising(OpsError("sw0rdfish", why="sw0rdfish", hint="sw0rdfish")),
+            raising(ValueError("sw0rdfish")),
+        )
     ]
-    answers.append(run("it", tasks=(doing(lambda call: Report("sw0rdfish", facts={"a": "sw0rdfish"}, hints=["sw0rdfish"])),)))
+    answers.append(
+        run(
+            "it",
+            tasks=(
+                doing(
+                    lambda call: Report("sw0rdfish", facts={"a": "sw0rdfish"}, hints=["sw0rdfish"])
+                ),
+            ),
+        )
+    )
     assert "sw0rdfish" not in "".join(each.out + each.err for each in answers)
     assert all("***" in each.out + each.err for each in answers)
 

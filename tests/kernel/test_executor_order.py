@@ -60,12 +60,18 @@ def test_arguments_reach_pre_tasks_through_the_whole_chain(run: Command, seen: l
     ]
 
 
-def test_an_explicit_argument_of_a_pre_task_wins_and_comes_down_from_there(run: Command, seen: list[Any]) -> None:
+def test_an_explicit_argument_of_a_pre_task_wins_and_comes_down_from_there(
+    run: Command, seen: list[Any]
+) -> None:
     bottom = recorder(seen, "bottom")
     middle = recorder(seen, "middle", pre=[bottom])
     top = recorder(seen, "top", pre=[Call(middle, kwargs={"env": "staging"})])
     assert run("top", "--env", "x", tasks=(top,)).code == 0
-    assert [(name, env) for name, env, _ in seen] == [("bottom", "staging"), ("middle", "staging"), ("top", "x")]
+    assert [(name, env) for name, env, _ in seen] == [
+        ("bottom", "staging"),
+        ("middle", "staging"),
+        ("top", "x"),
+    ]
 
 
 def test_a_dry_run_and_the_format_come_down_as_well(run: Command) -> None:
@@ -102,7 +108,10 @@ def test_independent_reading_pre_tasks_run_at_the_same_time(run: Command) -> Non
         return Report("deployed")
 
     answer = run("deploy", tasks=(deploy,))
-    assert (answer.code, answer.out.split("\n")) == (0, ["one is fine", "two is fine", "deployed", ""])
+    assert (answer.code, answer.out.split("\n")) == (
+        0,
+        ["one is fine", "two is fine", "deployed", ""],
+    )
 
 
 def test_changing_pre_tasks_run_one_after_the_other(run: Command) -> None:
@@ -158,10 +167,16 @@ def test_a_failed_pre_task_stops_the_task_with_its_code(run: Command, seen: list
 
     deploy = recorder(seen, "deploy", pre=[check])
     answer = run("deploy", tasks=(deploy,))
-    assert (answer.code, answer.err, seen) == (2, "error: npm is missing\n  try: apt-get install npm\n", [])
+    assert (answer.code, answer.err, seen) == (
+        2,
+        "error: npm is missing\n  try: apt-get install npm\n",
+        [],
+    )
 
 
-def test_of_parallel_pre_tasks_all_end_and_the_first_failure_decides(run: Command, seen: list[Any]) -> None:
+def test_of_parallel_pre_tasks_all_end_and_the_first_failure_decides(
+    run: Command, seen: list[Any]
+) -> None:
     @task(level=READ, kind="verification")
     def first(call: Invocation) -> None:
         raise ConnectionFailed("no answer")

@@ -31,17 +31,28 @@ def test_its_holder_is_known_while_it_lasts(lock: FileLock) -> None:
         held.check()
         holder = lock.holder()
         assert holder is not None
-        assert (holder.owner, holder.task, holder.pid, holder.host) == ("anna@laptop", "deploy", os.getpid(), actor.host())
+        assert (holder.owner, holder.task, holder.pid, holder.host) == (
+            "anna@laptop",
+            "deploy",
+            os.getpid(),
+            actor.host(),
+        )
         assert before - 1 <= holder.since <= time.time()
         assert holder.alive
     assert lock.holder() is None
 
 
 def test_a_second_one_is_told_who_holds_it_and_what_to_do(lock: FileLock) -> None:
-    with lock.hold("deploy", "anna@laptop"), pytest.raises(Busy) as caught, lock.hold("rollback", "ben@desk"):
+    with (
+        lock.hold("deploy", "anna@laptop"),
+        pytest.raises(Busy) as caught,
+        lock.hold("rollback", "ben@desk"),
+    ):
         pass
     since = r"since \d\d:\d\d:\d\d"
-    assert caught.match(rf"^staging is locked by anna@laptop \(deploy, process {os.getpid()}\), {since}$")
+    assert caught.match(
+        rf"^staging is locked by anna@laptop \(deploy, process {os.getpid()}\), {since}$"
+    )
     assert caught.value.hint == "wait with --wait, or look: inv lock.status --env staging"
 
 
@@ -69,7 +80,11 @@ def test_waiting_gets_it_when_the_holder_ends(lock: FileLock) -> None:
 
 def test_waiting_has_an_end(lock: FileLock) -> None:
     began = time.monotonic()
-    with lock.hold("deploy", "anna@laptop"), pytest.raises(Busy), lock.hold("deploy", "ben@desk", wait=0.6):
+    with (
+        lock.hold("deploy", "anna@laptop"),
+        pytest.raises(Busy),
+        lock.hold("deploy", "ben@desk", wait=0.6),
+    ):
         pass
     assert 0.5 < time.monotonic() - began < 5
 
@@ -140,7 +155,10 @@ def test_a_damaged_record_blocks_nobody(lock: FileLock, content: str) -> None:
 def test_a_held_lock_with_a_damaged_record_says_so(lock: FileLock) -> None:
     with lock.hold("deploy", "anna@laptop"):
         lock.path.write_text("{")
-        with pytest.raises(Busy, match="^staging is locked by another run$"), lock.hold("deploy", "ben@desk"):
+        with (
+            pytest.raises(Busy, match=r"^staging is locked by another run$"),
+            lock.hold("deploy", "ben@desk"),
+        ):
             pass
 
 
@@ -161,7 +179,10 @@ def test_it_is_not_taken_where_nothing_may_change(lock: FileLock, mode: guard.Mo
 
 def test_a_lock_of_somebody_else_is_refused_in_one_line(lock: FileLock) -> None:
     lock.path.mkdir(parents=True)  # also root cannot open a folder for writing
-    with pytest.raises(Exception, match=f"cannot open {lock.path}: Is a directory"), lock.hold("deploy", "anna@laptop"):
+    with (
+        pytest.raises(Exception, match=f"cannot open {lock.path}: Is a directory"),
+        lock.hold("deploy", "anna@laptop"),
+    ):
         pass
 
 

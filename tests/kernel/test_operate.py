@@ -53,7 +53,9 @@ def test_a_run_does_every_step_and_records_it(folder: Path) -> None:
     assert "done: Write one" in log.read_text()
 
 
-def test_a_second_run_says_that_there_is_nothing_to_change_and_records_nothing(folder: Path) -> None:
+def test_a_second_run_says_that_there_is_nothing_to_change_and_records_nothing(
+    folder: Path,
+) -> None:
     operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {})
     report = operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {})
     assert (report.status, report.summary) == ("nothing", "nothing to change: both files are there")
@@ -69,17 +71,23 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(folder: Path) -> None:
 
 
 def test_a_plan_of_a_dry_run_can_be_demanded(folder: Path) -> None:
-    digest = operate.operate(runs.call(folder, dry_run=True), runs.sample_plan, None, {}).facts["plan"]
+    digest = operate.operate(runs.call(folder, dry_run=True), runs.sample_plan, None, {}).facts[
+        "plan"
+    ]
     with pytest.raises(ConfigurationError, match=f"the plan is {digest} now, not 000000000000"):
         operate.operate(runs.call(folder, plan="000000000000"), runs.sample_plan, None, {})
-    assert operate.operate(runs.call(folder, plan=digest), runs.sample_plan, None, {}).exit_code == 0
+    assert (
+        operate.operate(runs.call(folder, plan=digest), runs.sample_plan, None, {}).exit_code == 0
+    )
 
 
 def test_a_target_that_changed_after_the_plan_was_shown_is_not_touched(folder: Path) -> None:
     def moving(context: Context) -> Plan:
         seen = {"times": len(list(folder.glob("seen*")))}
         (folder / f"seen{seen['times']}").touch()
-        return Plan("sample", "development", "files", (runs.write.step(name="one", text="x"),), seen)
+        return Plan(
+            "sample", "development", "files", (runs.write.step(name="one", text="x"),), seen
+        )
 
     with pytest.raises(StepFailed, match="has changed since the plan was shown"):
         operate.operate(runs.call(folder), moving, runs.lock_of, {})
@@ -91,13 +99,20 @@ def test_a_failed_step_takes_back_what_was_done_in_reverse(folder: Path) -> None
     session.EXTRA_OBSERVERS.append(events.append)
     try:
         with pytest.raises(StepFailed, match="failed because of rain"):
-            run(folder, runs.write.step("1", name="a", text="x"), runs.write.step("2", name="b", text="x"),
-                runs.fail.step(reason="rain"))
+            run(
+                folder,
+                runs.write.step("1", name="a", text="x"),
+                runs.write.step("2", name="b", text="x"),
+                runs.fail.step(reason="rain"),
+            )
     finally:
         session.EXTRA_OBSERVERS.clear()
     assert not (folder / "a").exists() and not (folder / "b").exists()
     assert [event.step for event in events if event.kind == "step.undone"] == ["write:2", "write:1"]
-    assert states(folder) == ("undone", {"write:1": "undone", "write:2": "undone", "fail": "failed"})
+    assert states(folder) == (
+        "undone",
+        {"write:1": "undone", "write:2": "undone", "fail": "failed"},
+    )
 
 
 def test_what_was_there_before_is_not_undone(folder: Path) -> None:
@@ -109,32 +124,52 @@ def test_what_was_there_before_is_not_undone(folder: Path) -> None:
 
 def test_steps_of_a_group_all_end_before_the_undo(folder: Path) -> None:
     with pytest.raises(StepFailed):
-        run(folder, runs.write.step(group="g", name="a", text="x"), runs.fail.step(group="g", reason="rain"))
+        run(
+            folder,
+            runs.write.step(group="g", name="a", text="x"),
+            runs.fail.step(group="g", reason="rain"),
+        )
     assert not (folder / "a").exists()
 
 
-def test_an_unexpected_error_becomes_one_line_and_its_traceback_goes_to_the_log(folder: Path) -> None:
-    with pytest.raises(StepFailed, match="Crash: unexpected error: ZeroDivisionError: division by zero"):
+def test_an_unexpected_error_becomes_one_line_and_its_traceback_goes_to_the_log(
+    folder: Path,
+) -> None:
+    with pytest.raises(
+        StepFailed, match="Crash: unexpected error: ZeroDivisionError: division by zero"
+    ):
         run(folder, runs.crash.step())
     log = next((folder / ".ops" / "logs").iterdir()).read_text()
     assert "Traceback" in log
 
 
 def test_a_step_that_takes_too_long_fails(folder: Path) -> None:
-    with pytest.raises(StepFailed, match="time limit of 0.05 s"):
+    with pytest.raises(StepFailed, match=r"time limit of 0\.05 s"):
         run(folder, runs.slow.step(seconds=0.1))
 
 
-def test_an_incompatible_irreversible_step_stops_the_undo_and_keeps_the_evidence(folder: Path) -> None:
-    steps = (runs.write.step(name="a", text="x"), runs.change.step(compatible=False), runs.fail.step(reason="rain"))
-    with pytest.raises(OpsError, match="nothing was undone because Change for good cannot be undone"):
+def test_an_incompatible_irreversible_step_stops_the_undo_and_keeps_the_evidence(
+    folder: Path,
+) -> None:
+    steps = (
+        runs.write.step(name="a", text="x"),
+        runs.change.step(compatible=False),
+        runs.fail.step(reason="rain"),
+    )
+    with pytest.raises(
+        OpsError, match="nothing was undone because Change for good cannot be undone"
+    ):
         run(folder, *steps)
     assert (folder / "a").exists()
     assert states(folder)[0] == "stopped"
 
 
 def test_a_compatible_irreversible_step_is_passed_over(folder: Path) -> None:
-    steps = (runs.write.step(name="a", text="x"), runs.change.step(compatible=True), runs.fail.step(reason="rain"))
+    steps = (
+        runs.write.step(name="a", text="x"),
+        runs.change.step(compatible=True),
+        runs.fail.step(reason="rain"),
+    )
     with pytest.raises(StepFailed):
         run(folder, *steps)
     assert not (folder / "a").exists() and (folder / "changed").exists()
@@ -142,7 +177,12 @@ def test_a_compatible_irreversible_step_is_passed_over(folder: Path) -> None:
 
 def test_a_broken_undo_does_not_stop_the_others(folder: Path) -> None:
     with pytest.raises(OpsError, match="and undo failed for stuck"):
-        run(folder, runs.write.step(name="a", text="x"), runs.stuck.step(), runs.fail.step(reason="rain"))
+        run(
+            folder,
+            runs.write.step(name="a", text="x"),
+            runs.stuck.step(),
+            runs.fail.step(reason="rain"),
+        )
     assert not (folder / "a").exists()
     assert states(folder)[0] == "undo_failed"
 
@@ -166,4 +206,9 @@ def test_a_protected_environment_wants_its_name(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(ConfigurationError, match=message):
         operate.operate(runs.call(folder, "guarded", **options), runs.sample_plan, None, {})
-    assert operate.operate(runs.call(folder, "guarded", confirm="guarded"), runs.sample_plan, None, {}).exit_code == 0
+    assert (
+        operate.operate(
+            runs.call(folder, "guarded", confirm="guarded"), runs.sample_plan, None, {}
+        ).exit_code
+        == 0
+    )

@@ -27,11 +27,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return runs.project(tmp_path)
 
 
-def begin(folder: Path, by: owner.Owner = GONE, environment: str = "development", **changes: Any) -> str:
+def begin(
+    folder: Path, by: owner.Owner = GONE, environment: str = "development", **changes: Any
+) -> str:
     """Record a run of the sample's plan that did nothing yet, by another process."""
     context = runs.context(folder)
     plan = dataclasses.replace(runs.sample_plan(context), environment=environment)
-    values = {"environment": environment, "plan": plan.to_json(), "invops_version": ops.__version__, **changes}
+    values = {
+        "environment": environment,
+        "plan": plan.to_json(),
+        "invops_version": ops.__version__,
+        **changes,
+    }
     state = open_state(runs.settings(folder))
     assert state is not None
     with state, pytest.MonkeyPatch.context() as patch:
@@ -86,7 +93,9 @@ def test_the_level_of_the_environment_holds(folder: Path) -> None:
 
 def test_a_run_that_another_followed(folder: Path) -> None:
     first, second = begin(folder), begin(folder)
-    with pytest.raises(ConfigurationError, match=f"run {first} was followed by {second}: the target has moved on"):
+    with pytest.raises(
+        ConfigurationError, match=f"run {first} was followed by {second}: the target has moved on"
+    ):
         resume(folder, first)
     other = begin(folder, environment="guarded")
     assert resume(folder, second).exit_code == 0, f"{other} is of another environment"
@@ -123,9 +132,17 @@ def test_a_dry_run_of_resume_changes_nothing(folder: Path) -> None:
 
 
 def test_a_new_run_closes_dead_ones_of_its_environment_only(folder: Path) -> None:
-    dead, other, living = begin(folder), begin(folder, environment="guarded"), begin(folder, by=owner.current())
+    dead, other, living = (
+        begin(folder),
+        begin(folder, environment="guarded"),
+        begin(folder, by=owner.current()),
+    )
     operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {})
-    assert [state_of(folder, each) for each in (dead, other, living)] == ["interrupted", "running", "running"]
+    assert [state_of(folder, each) for each in (dead, other, living)] == [
+        "interrupted",
+        "running",
+        "running",
+    ]
 
 
 def test_a_run_that_changes_nothing_closes_dead_ones_too(folder: Path) -> None:
@@ -135,7 +152,9 @@ def test_a_run_that_changes_nothing_closes_dead_ones_too(folder: Path) -> None:
     call = runs.call(folder, dry_run=True)
     assert operate.operate(call, runs.sample_plan, runs.lock_of, {}).status == "nothing"
     assert state_of(folder, dead) == "running", "a dry run writes nothing"
-    assert operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {}).status == "nothing"
+    assert (
+        operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {}).status == "nothing"
+    )
     assert state_of(folder, dead) == "interrupted"
 
 
@@ -143,7 +162,10 @@ def test_a_run_whose_lock_was_taken_touches_nothing_more(folder: Path) -> None:
     lock = runs.lock_of(runs.context(folder))
 
     def losing(context: Any) -> Plan:
-        steps = (runs.write.step("1", name="one", text="x"), runs.write.step("2", name="two", text="x"))
+        steps = (
+            runs.write.step("1", name="one", text="x"),
+            runs.write.step("2", name="two", text="x"),
+        )
         return Plan("sample", context.settings.name, "files", steps)
 
     def take(event: Any) -> None:

@@ -131,7 +131,7 @@ def test_files_are_private_and_safe_against_power_loss(tmp_path: Path) -> None:
         assert state.version()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         files = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
-        assert files == dict.fromkeys(("state.db", "state.db-shm", "state.db-wal"), 0o600)
+        assert files == dict.fromkeys((".gitignore", "state.db", "state.db-shm", "state.db-wal"), 0o600)
         names = (
             "journal_mode",
             "synchronous",
@@ -141,7 +141,7 @@ def test_files_are_private_and_safe_against_power_loss(tmp_path: Path) -> None:
         )
         found = [state.rows(sa.text(f"PRAGMA {name}"))[0][0] for name in names]
         assert found == ["wal", 2, 1, 1, 30_000]
-    assert [each.name for each in folder.iterdir()] == ["state.db"]
+    assert sorted(each.name for each in folder.iterdir()) == [".gitignore", "state.db"]
 
 
 def test_a_transaction_that_fails_leaves_nothing(state: State) -> None:

@@ -180,9 +180,14 @@ class Sample:
         """Kill processes and wait until they are gone."""
         for each in processes:
             each.send_signal(signal.SIGKILL)
-        assert eventually(
-            lambda: not any(each.is_running() and each.status() != "zombie" for each in processes)
-        )
+        assert eventually(lambda: not any(map(_lives, processes)))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from ops.hosts import runner
-from ops.kernel import recovery
+from ops.kernel import files, recovery
 from ops.kernel.context import Context
 from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal, Run
@@ -39,7 +39,7 @@ def linger(context: Context) -> None:
 def ponder(context: Context, name: str, seconds: float) -> None:
     """Run a command that must not be interrupted, then write a file."""
     runner.run(context, ["sleep", str(seconds)])
-    runs.files.write(context.settings.folder / name, "slow")
+    files.write(context.settings.folder / name, "slow")
 
 
 def working(context: Context, middle: str) -> Plan:
@@ -52,7 +52,11 @@ def working(context: Context, middle: str) -> Plan:
         "stuck": runs.stuck.step(),
     }
     named = [steps[name] for name in middle.split(",")]
-    plan = (runs.write.step("1", name="one", text="a"), *named, runs.write.step("2", name="two", text="b"))
+    plan = (
+        runs.write.step("1", name="one", text="a"),
+        *named,
+        runs.write.step("2", name="two", text="b"),
+    )
     return Plan("work", context.settings.name, "files", plan)
 
 
@@ -116,8 +120,13 @@ class Sample:
         given = {"FAULT": fault, "FAULT_TASKS": __name__, "PYTHONPATH": str(ROOT), **variables}
         argv = [sys.executable, "-m", "tests.faults.run", *arguments]
         return subprocess.Popen(
-            argv, cwd=self.folder, env={**os.environ, **given}, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            argv,
+            cwd=self.folder,
+            env={**os.environ, **given},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def run(self, *arguments: str, fault: str = "", **variables: str) -> Ended:
@@ -135,7 +144,11 @@ class Sample:
 
     def files(self) -> list[str]:
         """Return the names of the files that steps wrote."""
-        return sorted(path.name for path in self.folder.iterdir() if path.is_file() and path.name != "ops.toml")
+        return sorted(
+            path.name
+            for path in self.folder.iterdir()
+            if path.is_file() and path.name != "ops.toml"
+        )
 
 
 def ended(process: subprocess.Popen[Any], seconds: float = 40) -> Ended:
@@ -146,5 +159,5 @@ def ended(process: subprocess.Popen[Any], seconds: float = 40) -> Ended:
         process.send_signal(signal.SIGCONT)
         process.kill()
         out, err = process.communicate()
-        raise AssertionError(f"{process.args} did not end:\n{out}\n{err}") from None
+        raise AssertionError(f"{process.args!r} did not end:\n{out}\n{err}") from None
     return Ended(process.returncode, out, err)

@@ -15,10 +15,10 @@ TABLES = """
 """
 
 
-def look(project: Project, tables: str) -> dict[str, Any]:
+def look(project: Project, tables: str, path: str) -> dict[str, Any]:
     """Return everything that a deploy changes: what serves, processes, releases, files and the database."""
     return {
-        "answer": project.get("/health").json,
+        "answer": project.get(path).json,
         "folders": sorted(each.name for each in (project.own / "releases").iterdir()),
         "releases": [
             each.read_text() for each in (project.own / "releases").glob("*/release.json")
@@ -34,15 +34,21 @@ def look(project: Project, tables: str) -> dict[str, Any]:
 
 
 @contextmanager
-def unchanged(project: Project, tables: str = "schema_migrations orders") -> Iterator[None]:
+def unchanged(
+    project: Project, tables: str = "schema_migrations orders", path: str = "/health"
+) -> Iterator[None]:
     """Make sure that a block leaves everything as it was; its last commit and its files are taken back."""
     commit = project.git("rev-parse", "HEAD")
-    before = look(project, tables)
+    before = look(project, tables, path)
     try:
         yield
         # A supervisor's answer may be a moment behind the end of a process.
-        eventually(lambda: look(project, tables) == before, 3)
-        assert look(project, tables) == before
+        eventually(lambda: look(project, tables, path) == before, 3)
+        after = look(project, tables, path)
+        changed = {
+            name: (before[name], after[name]) for name in before if before[name] != after[name]
+        }
+        assert not changed, changed
     finally:
         project.git("reset", "--quiet", "--hard", commit)
         project.git("clean", "--quiet", "--force", "-d", "-x", "--exclude=.ops")

@@ -11,10 +11,52 @@ from pathlib import Path
 
 # System calls that can change something outside of the process (Linux, x86 and ARM), beside those that open files.
 CALLS = (
-    *("open", "openat", "openat2", "creat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir"),
-    *("mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "chmod", "fchmodat", "fchmodat2", "chown"),
-    *("lchown", "fchownat", "truncate", "mknod", "mknodat", "utime", "utimes", "futimesat", "utimensat"),
-    *("setxattr", "lsetxattr", "removexattr", "mount", "umount2", "kill", "tkill", "tgkill", "connect"),
+    *(
+        "open",
+        "openat",
+        "openat2",
+        "creat",
+        "rename",
+        "renameat",
+        "renameat2",
+        "unlink",
+        "unlinkat",
+        "rmdir",
+    ),
+    *(
+        "mkdir",
+        "mkdirat",
+        "link",
+        "linkat",
+        "symlink",
+        "symlinkat",
+        "chmod",
+        "fchmodat",
+        "fchmodat2",
+        "chown",
+    ),
+    *(
+        "lchown",
+        "fchownat",
+        "truncate",
+        "mknod",
+        "mknodat",
+        "utime",
+        "utimes",
+        "futimesat",
+        "utimensat",
+    ),
+    *(
+        "setxattr",
+        "lsetxattr",
+        "removexattr",
+        "mount",
+        "umount2",
+        "kill",
+        "tkill",
+        "tgkill",
+        "connect",
+    ),
 )
 _LINE = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
 _OPENS = {"open", "openat", "openat2"}
