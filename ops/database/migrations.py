@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
 
 from ops.database import sql
@@ -102,7 +101,7 @@ def apply(context: Context, source: Source, url: SecretStr) -> None:
             context.note(each.path.name)
             with sql.translated(f"{each.path.name} failed"):
                 connection.execute(_unwrapped(each.text))
-                ended_itself = connection.info.transaction_status is TransactionStatus.IDLE
+                ended_itself = not sql.in_transaction(connection)
                 connection.execute(
                     "insert into schema_migrations (version, name, sha256) values (%s, %s, %s)",
                     [each.migration.id, each.migration.title, each.migration.checksum],

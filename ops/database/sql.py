@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import psycopg
-from psycopg import conninfo, errors
+from psycopg import conninfo, errors, pq
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
@@ -98,6 +98,11 @@ def translated(what: str, *, connecting: bool = False) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _explained(what, error, connecting) from error
+
+
+def in_transaction(connection: Connection) -> bool:
+    """Say whether the transaction of the block still goes on: a statement such as COMMIT ends it."""
+    return connection.info.transaction_status is not pq.TransactionStatus.IDLE
 
 
 def describe(url: SecretStr) -> str:
