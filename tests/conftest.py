@@ -10,7 +10,15 @@ import pytest
 
 FOLDERS = Path(__file__).parent
 # Variables that change what a task does: a test sets those it means.
-OWN_VARIABLES = ("DATABASE_URL", "DRY_RUN", "ENVIRONMENT", "LOG_LEVEL", "NO_COLOR", "REDIS_URL", "SAFE_MODE")
+OWN_VARIABLES = (
+    "DATABASE_URL",
+    "DRY_RUN",
+    "ENVIRONMENT",
+    "LOG_LEVEL",
+    "NO_COLOR",
+    "REDIS_URL",
+    "SAFE_MODE",
+)
 OWN_PREFIXES = ("OPS_", "SUPABASE_")
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import sys
+from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
@@ -14,7 +15,7 @@ script = ScriptDirectory.from_config(config)
 current: list[str] = []
 
 
-def look(revision, _context):  # type: ignore[no-untyped-def]  # the interpreter may be older than our hints
+def look(revision: Any, _context: Any) -> list[Any]:
     """Note what the database has and change nothing."""
     current.extend([revision] if isinstance(revision, str) else revision)
     return []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+
+_LOWEST, _HIGHEST = 20_000, 32_000
 
 
 def is_free(port: int) -> bool:
@@ -17,10 +20,12 @@ def is_free(port: int) -> bool:
 
 
 def free(taken: set[int]) -> int:
-    """Return a port that nobody listens on and that is not in `taken`."""
+    """Return a port that nobody listens on and that is not in `taken`.
+
+    It is below those that the system gives to outgoing connections (Linux: from 32768 on): under load one of these
+    would sit on a service's port when it starts.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken:
+        port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
+        if port not in taken and is_free(port):
             return port

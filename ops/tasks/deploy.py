@@ -7,20 +7,32 @@ from ops.kernel.report import Report
 from ops.kernel.task import READ, WRITE, task
 
 
-@task(level=WRITE, kind="deploy", help={"ref": "Branch, tag or commit (default: HEAD, or the working tree where allowed)."})
+@task(
+    level=WRITE,
+    kind="deploy",
+    help={"ref": "Branch, tag or commit (default: HEAD, or the working tree where allowed)."},
+)
 def deploy(call: Invocation, ref: str = "") -> Report:
     """Deploy an environment: back up, migrate, start the new release, switch, check."""
     from ops.deploy import pipeline
 
-    return pipeline.announce(call.operate(pipeline.deploy, lock=pipeline.lock, ref=ref), call.settings)
+    return pipeline.announce(
+        call.operate(pipeline.deploy, lock=pipeline.lock, ref=ref), call.settings
+    )
 
 
-@task(level=WRITE, kind="deploy", help={"to": "Release id or commit (default: the last good release before this one)."})
+@task(
+    level=WRITE,
+    kind="deploy",
+    help={"to": "Release id or commit (default: the last good release before this one)."},
+)
 def rollback(call: Invocation, to: str = "") -> Report:
     """Go back to an earlier release that served well."""
     from ops.deploy import pipeline
 
-    return pipeline.announce(call.operate(pipeline.rollback, lock=pipeline.lock, to=to), call.settings)
+    return pipeline.announce(
+        call.operate(pipeline.rollback, lock=pipeline.lock, to=to), call.settings
+    )
 
 
 @task(level=READ, kind="verification")

@@ -52,15 +52,22 @@ def measure() -> list[Row]:
 
 def main() -> None:
     """Measure, print, compare, write."""
-    before = {row["name"]: row["value"] for row in json.loads(RESULTS.read_text())} if RESULTS.is_file() else {}
+    before = (
+        {row["name"]: row["value"] for row in json.loads(RESULTS.read_text())}
+        if RESULTS.is_file()
+        else {}
+    )
     rows = measure()
     RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    table = Table(("measured", "result", "target", "last run"), [_cells(row, before.get(row.name)) for row in rows])
+    table = Table(
+        ("measured", "result", "target", "last run"),
+        [_cells(row, before.get(row.name)) for row in rows],
+    )
     render(Report(f"written to {RESULTS}", tables=(table,)), "text", sys.stdout)
 
 
 def _cells(row: Row, before: float | None) -> tuple[str, ...]:
-    last = f"{before:.2f} ({(row.value / before - 1) * 100:+.0f} %)" if before else "–"
+    last = f"{before:.2f} ({(row.value / before - 1) * 100:+.0f} %)" if before else "-"
     return row.name, f"{row.value:.2f} {row.unit}", f"at most {row.target:.2f}", last
 
 

@@ -61,7 +61,9 @@ def measure_deploys() -> Deploys:
             nothing.append(project.deploy())
             assert "nothing to change" in nothing[-1].output
     memory = max(each.memory for each in [*changed, *nothing])
-    return Deploys(median(each.wall for each in nothing), median(each.wall for each in changed), memory)
+    return Deploys(
+        median(each.wall for each in nothing), median(each.wall for each in changed), memory
+    )
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,10 @@ class _Project:
 
     def commit(self, text: str) -> None:
         (self.folder / "page.html").write_text(text)
-        for words in (("add", "-A"), ("-c", "user.name=b", "-c", "user.email=b@localhost", "commit", "-qm", text)):
+        for words in (
+            ("add", "-A"),
+            ("-c", "user.name=b", "-c", "user.email=b@localhost", "commit", "-qm", text),
+        ):
             subprocess.run(["git", *words], cwd=self.folder, check=True)
 
     def run(self, *words: str) -> Measured:

@@ -27,11 +27,18 @@ class Measured:
     output: str
 
 
-def measure(argv: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None, expect: int = 0) -> Measured:
+def measure(
+    argv: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None, expect: int = 0
+) -> Measured:
     """Run a command; another exit code than `expect` is an error."""
     began = time.monotonic()
     with subprocess.Popen(
-        argv, cwd=cwd, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        argv,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         output = process.stdout.read()

@@ -21,17 +21,29 @@ HEAD = """# Commands
 def text() -> str:
     """Return the page."""
     shared = "\n".join(f"- `{_flag(name, value)}` {help}" for name, (value, help) in SHARED.items())
-    changing = "\n".join(f"- `{_flag(name, value)}` {help}" for name, (value, help) in CHANGING.items())
+    changing = "\n".join(
+        f"- `{_flag(name, value)}` {help}" for name, (value, help) in CHANGING.items()
+    )
     tasks = collection()
     names = sorted(tasks.task_names, key=lambda name: ("." in name, name))
     pages = "\n".join(_task(name, tasks[name]) for name in names)
-    return f"{HEAD}{shared}\n\nThose that change something also have:\n{changing}\n\n## Tasks\n{pages}"
+    return (
+        f"{HEAD}{shared}\n\nThose that change something also have:\n{changing}\n\n## Tasks\n{pages}"
+    )
 
 
 def _task(name: str, task: OpsTask) -> str:
     summary, _, rest = inspect.cleandoc(task.__doc__ or "").partition("\n")
-    own = [each for each in task.argspec(task.body).parameters.values() if each.name not in {**SHARED, **CHANGING}]
-    lines = [f"### `{name}`", f"{summary} ({task.level.name.lower()})", *([rest.strip()] if rest.strip() else [])]
+    own = [
+        each
+        for each in task.argspec(task.body).parameters.values()
+        if each.name not in {**SHARED, **CHANGING}
+    ]
+    lines = [
+        f"### `{name}`",
+        f"{summary} ({task.level.name.lower()})",
+        *([rest.strip()] if rest.strip() else []),
+    ]
     arguments = [f"- `{_argument(task, each)}` {task.help[each.name]}" for each in own]
     return "\n".join([*lines, *(["", *arguments] if arguments else []), ""])
 

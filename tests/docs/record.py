@@ -1,7 +1,8 @@
-"""Make docs/deploy.svg from a real run: `python -m tests.docs.record COMMAND...` in an environment with rich and pyte."""
+"""Make docs/deploy.svg from a real run: `python -m tests.docs.record COMMAND...`."""
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import pty
@@ -56,11 +57,13 @@ def main() -> None:
     """Record the command given."""
     argv = sys.argv[1:]
     lines = [Text(f"$ {shlex.join(argv)}", style="bold"), *screen_lines(run(argv))]
-    console = Console(record=True, width=WIDTH, file=Path(os.devnull).open("w"))
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
     for line in lines:
         console.print(line, soft_wrap=True)
     # Without the web font of the template: the picture needs nothing from elsewhere.
-    template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace("Fira Code, ", "")
+    template = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
+        "Fira Code, ", ""
+    )
     console.save_svg(str(OUT), title="invops", code_format=template)
 
 

@@ -15,11 +15,19 @@ from tests.docs import commands
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
-ROWS = {f"{letter}{number}" for letter, last in zip("ABCDEFGH", (18, 5, 14, 6, 4, 6, 8, 4), strict=True) for number in range(1, last + 1)}
+ROWS = {
+    f"{letter}{number}"
+    for letter, last in zip("ABCDEFGH", (18, 5, 14, 6, 4, 6, 8, 4), strict=True)
+    for number in range(1, last + 1)
+}
 
 
 def test_the_table_of_exit_codes_is_that_of_the_code() -> None:
-    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "docs/exit-codes.md").read_text(), re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| (\d+) \| (.+) \|$", (ROOT / "docs/exit-codes.md").read_text(), re.MULTILINE
+        )
+    )
     assert rows == {str(code): text for code, text in exits.MEANINGS.items()}
 
 
@@ -35,7 +43,11 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def test_every_row_of_the_ledger_has_a_state_and_what_is_done_names_tests_that_exist() -> None:
-    rows = re.findall(r"^\| ([A-H]\d+) \| [^|]+ \| (done|partly|open) \| ([^|]*) \|$", (ROOT / "docs/features.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([A-H]\d+) \| [^|]+ \| (done|partly|open) \| ([^|]*) \|$",
+        (ROOT / "docs/features.md").read_text(),
+        re.MULTILINE,
+    )
     assert {identifier for identifier, _, _ in rows} == ROWS
     for identifier, state, proof in rows:
         tests = re.findall(r"`(tests/[^`]+)`", proof)

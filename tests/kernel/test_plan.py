@@ -14,7 +14,13 @@ def make(identifier: str, group: str = "", **arguments: object) -> Step:
 
 
 def test_a_plan_survives_the_journal_unchanged() -> None:
-    plan = Plan("deploy", "local", "here", (make("a"), make("b", x=Ref("a", "path").to_json())), summary={"release": "1"})
+    plan = Plan(
+        "deploy",
+        "local",
+        "here",
+        (make("a"), make("b", x=Ref("a", "path").to_json())),
+        summary={"release": "1"},
+    )
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again.to_json() == plan.to_json()
     assert again.steps[1].results_needed() == [Ref("a", "path")]

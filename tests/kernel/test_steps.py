@@ -30,10 +30,17 @@ def test_wrong_arguments_are_named(arguments: dict[str, Any], message: str) -> N
 
 def test_a_step_is_named_after_its_function_with_a_sub_key() -> None:
     made = runs.write.step("web-1", name="x", text="y")
-    assert (made.id, made.title, made.limit, made.reversible) == ("write:web-1", "Write x", 10, True)
+    assert (made.id, made.title, made.limit, made.reversible) == (
+        "write:web-1",
+        "Write x",
+        10,
+        True,
+    )
 
 
-@pytest.mark.parametrize("ref", [Ref("write:9", "path"), Ref("write:1", "colour"), Ref("write:2", "path")])
+@pytest.mark.parametrize(
+    "ref", [Ref("write:9", "path"), Ref("write:1", "colour"), Ref("write:2", "path")]
+)
 def test_a_reference_must_name_a_field_of_an_earlier_step(ref: Ref) -> None:
     plan = (runs.write.step("1", name="a", text="x"), runs.write.step("2", name="b", text=ref))
     with pytest.raises(ConfigurationError, match="does not exist"):
@@ -47,7 +54,7 @@ def test_two_steps_with_one_name_are_refused() -> None:
 
 
 def test_a_name_from_the_database_is_looked_up_and_never_imported() -> None:
-    with pytest.raises(ConfigurationError, match="no step 'os.system'"):
+    with pytest.raises(ConfigurationError, match=r"no step 'os\.system'"):
         steps.find("os.system")
 
 

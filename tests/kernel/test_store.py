@@ -131,7 +131,9 @@ def test_files_are_private_and_safe_against_power_loss(tmp_path: Path) -> None:
         assert state.version()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         files = {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
-        assert files == dict.fromkeys((".gitignore", "state.db", "state.db-shm", "state.db-wal"), 0o600)
+        assert files == dict.fromkeys(
+            (".gitignore", "state.db", "state.db-shm", "state.db-wal"), 0o600
+        )
         names = (
             "journal_mode",
             "synchronous",

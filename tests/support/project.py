@@ -35,7 +35,19 @@ from ops.kernel.errors import ConnectionFailed
 from tests.support.local import lives
 from tests.support.places import ROOT, carriers, clean_variables, end, free_port, kill_all, place
 
-__all__ = ["Project", "Ran", "carriers", "clean_variables", "end", "free_port", "kill_all", "place"]
+__all__ = [
+    "APPS",
+    "ROOT",
+    "Project",
+    "Ran",
+    "carriers",
+    "clean_variables",
+    "end",
+    "free_port",
+    "kill_all",
+    "place",
+    "project",
+]
 
 APPS = ROOT / "tests" / "integration" / "apps"
 LIMIT = 240.0
