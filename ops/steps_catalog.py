@@ -21,9 +21,9 @@ MODULES: Final = (
     "ops.services.deployed",
     "ops.services.running",
     "ops.services.shutdown",
-    "ops.setup.development",
     "ops.setup.envfile",
     "ops.setup.init.operation",
+    "ops.setup.install",
 )
 
 

@@ -38,7 +38,7 @@ def deployed_again(tiny: Project, release: str) -> None:
 
 
 def test_environment_value_is_a_change(served: Project) -> None:
-    release = served.serving()
+    release = served.routed()
     served.put(
         "ops.toml", (served.folder / "ops.toml").read_text() + 'environment.GREETING = "hello"\n'
     )
@@ -47,7 +47,7 @@ def test_environment_value_is_a_change(served: Project) -> None:
 
 
 def test_new_service_and_route_reload_the_proxy(served: Project) -> None:
-    release = served.serving()
+    release = served.routed()
     served.edit("ops.toml", "[database]\n", SECOND)
     deployed_again(served, release)
     assert served.get("/second").json["service"] == ["second"]
@@ -55,7 +55,7 @@ def test_new_service_and_route_reload_the_proxy(served: Project) -> None:
 
 
 def test_rotated_secret_is_a_change(served: Project, tmp_path: Path) -> None:
-    release = served.serving()
+    release = served.routed()
     secret = tmp_path / "greeting"
     secret.touch(mode=0o600)
     secret.write_text("good morning")
@@ -68,7 +68,7 @@ def test_rotated_secret_is_a_change(served: Project, tmp_path: Path) -> None:
 
 
 def test_other_port_of_the_proxy_is_a_change(served: Project) -> None:
-    release, old = served.serving(), served.port
+    release, old = served.routed(), served.port
     served.port = free_port()
     served.edit("ops.toml", f"port = {old}", f"port = {served.port}")
     deployed_again(served, release)

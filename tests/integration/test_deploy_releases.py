@@ -42,7 +42,7 @@ def test_rollback_and_forward_again(tiny: Project) -> None:
     # What served until now comes first when going back from a release that was deployed again.
     assert tiny.deployed("--ref", second) == second
     assert tiny.run("rollback").code == 0
-    assert tiny.serving() == third
+    assert tiny.routed() == third
 
 
 def test_rollback_to_a_release_that_was_described_differently(tiny: Project) -> None:
@@ -99,10 +99,10 @@ def test_breaking_migration_forbids_the_way_back(tiny: Project) -> None:
         assert ran.code == 3, ran.text
         assert f"{first} does not work with the database that {second} migrated" in ran.text
         assert str(backup) in ran.text
-    assert tiny.serving() == second
+    assert tiny.routed() == second
     third = changed(tiny, "third")
     assert tiny.run("rollback").code == 0
-    assert tiny.serving() == second
+    assert tiny.routed() == second
     tiny.query("DELETE FROM schema_migrations WHERE version = '2'")
     tiny.query("ALTER TABLE orders ADD COLUMN item text")
     assert tiny.run("rollback", "--to", first).code == 0, "the database was restored"

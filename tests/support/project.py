@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 import psycopg
 
+from ops.hosts import haproxy
 from ops.hosts import home as homes
 from ops.hosts import http, orphans
 from ops.hosts.home import Home
@@ -144,7 +145,7 @@ class Project:
         """Deploy, which must succeed; return the release that serves then."""
         ran = self.deploy(*words, **variables)
         assert ran.code == 0, ran.text
-        return self.serving()
+        return self.routed()
 
     def json(self, *words: str) -> Any:
         """Return the answer of a task in JSON."""
@@ -154,6 +155,11 @@ class Project:
         """Return the release that serves as `releases` says it, empty for none."""
         rows = self.json("releases")["releases"]
         return next((str(each["id"]) for each in rows if each["state"] == "serves"), "")
+
+    def routed(self) -> str:
+        """Return the release that the proxy would come back with: its file and the slot's; no process is asked."""
+        slot = haproxy.active_in((self.own / "proxy" / "haproxy.cfg").read_text())
+        return str(json.loads((self.own / "slots" / f"{slot}.json").read_text())["release"])
 
     def last_run(self) -> str:
         """Return the state of the newest run in the journal, empty for none."""

@@ -189,7 +189,7 @@ def _listening(word: str, at: int, words: Sequence[str], made: Converted) -> str
     if address:
         made.port, made.listens = int(address[1]), True
         return "127.0.0.1:{port}"
-    if word == "0.0.0.0":  # nosec B104: taken out, not bound to
+    if word == "0.0.0.0":  # nosec B104
         return "127.0.0.1"
     if "{port}" in word:
         return word.replace("0.0.0.0", "127.0.0.1")  # nosec B104
