@@ -11,9 +11,6 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from ops import __version__, tasks
-from ops.kernel import executor
-from ops.kernel.errors import ConfigurationError
-from ops.kernel.invocation import Options
 
 
 class OpsConfig(Config):
@@ -74,6 +71,10 @@ class OpsProgram(Program):
             self._refuse(str(error), hint)
 
     def _refuse(self, what: str, hint: str) -> NoReturn:
+        from ops.kernel import executor
+        from ops.kernel.errors import ConfigurationError
+        from ops.kernel.invocation import Options
+
         words = " ".join(self.argv[1:]).replace("=", " ")  # they could not be parsed
         options = Options.for_errors({"format": "json" if "--format json" in words else ""})
         raise Exit(

@@ -10,7 +10,10 @@ from ops.deploy import checkout, releases
 from ops.kernel.context import Context
 from tests.deploy.conftest import OPS_TOML, Contexts
 
-BUILT = OPS_TOML + '[services.pages]\ndirectory = "site"\nbuild = ["make"]\nstatic = "out"\nroute = ["/pages"]\n'
+BUILT = (
+    OPS_TOML
+    + '[services.pages]\ndirectory = "site"\nbuild = ["make"]\nstatic = "out"\nroute = ["/pages"]\n'
+)
 Git = Callable[..., str]
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -186,15 +186,26 @@ def assert_clear(ran: Ran, code: int, *words: str) -> None:
 
 
 class Lanes:
-    """Does the cases of a test on several lanes at a time."""
+    """Does the cases of a test on several lanes at a time.
 
-    def __init__(self) -> None:
+    Args:
+        place: Gives a home for each.
+        beside: How many at a time.
+    """
+
+    def __init__(
+        self,
+        place: Callable[[], AbstractContextManager[Path]] = projects.place,
+        beside: int = BESIDE,
+    ) -> None:
+        self._place = place
+        self._beside = beside
         self._idle: queue.LifoQueue[tuple[Lane, ExitStack]] = queue.LifoQueue()
 
     def each(self, cases: Sequence[Any], work: Callable[[Lane, Any], None]) -> None:
         """Do the work for every case and fail with all failures at once; a lane with a failure is not used again."""
         assert cases
-        with ThreadPoolExecutor(BESIDE) as pool:
+        with ThreadPoolExecutor(self._beside) as pool:
             results = list(pool.map(lambda case: self._one(case, work), cases))
         print(*(f"{case}: {result}" for case, result in zip(cases, results, strict=True)), sep="\n")
         failures = [
@@ -220,7 +231,7 @@ class Lanes:
         stacks = []
         while not self._idle.empty():
             stacks.append(self._idle.get()[1])
-        with ThreadPoolExecutor(BESIDE) as pool:
+        with ThreadPoolExecutor(self._beside) as pool:
             list(pool.map(lambda each: each.close(), stacks))
 
     def _one(self, case: object, work: Callable[[Lane, Any], None]) -> str:
@@ -237,7 +248,7 @@ class Lanes:
             return self._idle.get_nowait()
         except queue.Empty:
             with ExitStack() as stack:
-                base = stack.enter_context(projects.place())
+                base = stack.enter_context(self._place())
                 server = stack.enter_context(forks.serving())
                 lane = stack.enter_context(application(base, server))
                 assert (ran := lane.deploy()).code == 0, ran.text

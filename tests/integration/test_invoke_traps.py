@@ -180,3 +180,16 @@ def test_words_that_invoke_cannot_read_are_its_own_to_refuse(
     answer = project.inv(*words)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert answer.stderr.startswith("No idea what")
+
+
+@pytest.mark.parametrize("name", ["check", "change"])
+def test_a_reader_that_leaves_is_no_traceback(project: Project, name: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = {**os.environ, "HOME": str(project.home), "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run(
+        [sys.executable, "-m", "invoke", name],
+        cwd=project.folder, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    os.close(writer)
+    assert (answer.returncode, answer.stderr) == (1, "")

@@ -192,3 +192,25 @@ def test_a_folder_of_somebody_else(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(NotPermitted):
         files.write(tmp_path / "a", "x")
+
+
+def test_copies_and_renames_take_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("old")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to("nowhere")
+    files.copy(tmp_path / "a", tmp_path / "c")
+    files.rename(tmp_path / "a", tmp_path / "b")
+    files.copy_tree(tmp_path / "tree", tmp_path / "copied")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["b", "c", "copied", "tree"]
+    assert (tmp_path / "b").read_text() == (tmp_path / "c").read_text() == "new"
+    assert os.readlink(tmp_path / "copied" / "link") == "nowhere"
+
+
+def test_a_file_becomes_its_owners(tmp_path: Path) -> None:
+    owner = files.Owner(os.geteuid(), os.getegid())
+    files.write(tmp_path / "a", "x", owner=owner)
+    files.make_folder(tmp_path / "b", owner=owner)
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in tmp_path.iterdir()} == {
+        (owner.uid, owner.gid)
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,39 @@ def test_a_protected_environment_wants_its_name(
         ).exit_code
         == 0
     )
+
+
+def moving(folder: Path, ends: bool = False) -> Callable[[Context], Plan]:
+    """Return a plan function that sees something else each time, and at last perhaps nothing to do."""
+    seen: list[int] = []
+
+    def make(context: Context) -> Plan:
+        seen.append(len(seen))
+        if ends and len(seen) > 1:
+            return Plan("sample", context.settings.name, "files", (), nothing="another did it")
+        steps = (runs.write.step(name="one", text="x"),)
+        return Plan("sample", context.settings.name, "files", steps, {"times": len(seen)})
+
+    return make
+
+
+def test_whoever_waits_gets_the_plan_as_it_is_then(folder: Path) -> None:
+    call = runs.call(folder, wait=True)
+    assert operate.operate(call, moving(folder), runs.lock_of, {}).status == "ok"
+    assert call.out.getvalue().count("Write one") == 2, "it is shown again"  # type: ignore[attr-defined]
+    assert (folder / "one").exists()
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_what_another_run_did_meanwhile_is_not_done_again(folder: Path, wait: bool) -> None:
+    call = runs.call(folder, wait=wait)
+    assert operate.operate(call, moving(folder, ends=True), runs.lock_of, {}).status == "nothing"
+    assert not (folder / "one").exists()
+
+
+def test_a_plan_that_was_demanded_is_not_exchanged_while_waiting(folder: Path) -> None:
+    digest = operate.operate(runs.call(folder, dry_run=True), moving(folder), None, {}).facts[
+        "plan"
+    ]
+    with pytest.raises(StepFailed, match="has changed since the plan was shown"):
+        operate.operate(runs.call(folder, wait=True, plan=digest), moving(folder), runs.lock_of, {})
