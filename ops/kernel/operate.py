@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ops
@@ -36,6 +37,8 @@ def operate(
     policy.permit(call.task.level, call.name, call.settings)
     plan = make(context, **arguments)
     steps.check_references(plan.steps)
+    if plan.nothing and call.options.dry_run:
+        return replace(_nothing(plan), status="dry-run", exit_code=exits.DRY_RUN)
     if plan.nothing:
         _close_dead_runs(call)
         return _nothing(plan)
@@ -73,7 +76,7 @@ def _show(call: Invocation, plan: Plan) -> None:
 
 
 def _close_dead_runs(call: Invocation) -> None:
-    state = None if call.options.dry_run else call.state()
+    state = call.state()
     if state is not None:
         with state:
             recovery.supersede(call, state)

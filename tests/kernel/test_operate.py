@@ -71,6 +71,13 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(folder: Path) -> None:
     json.dumps(report.data)
 
 
+def test_a_dry_run_with_nothing_to_change_is_a_dry_run_too(folder: Path) -> None:
+    operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {})
+    report = operate.operate(runs.call(folder, dry_run=True), runs.sample_plan, runs.lock_of, {})
+    assert (report.exit_code, report.status) == (10, "dry-run")
+    assert report.summary == "nothing to change: both files are there"
+
+
 def test_a_plan_of_a_dry_run_can_be_demanded(folder: Path) -> None:
     digest = operate.operate(runs.call(folder, dry_run=True), runs.sample_plan, None, {}).facts[
         "plan"
