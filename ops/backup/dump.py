@@ -63,7 +63,7 @@ def dump(context: Context, tool: Path, url: SecretStr, folder: Path, name: str) 
                 f"--dbname={_without_password(url)}",
             ]
             runner.run(context, argv, environment={"PGPASSWORD": _password(url)}, stdout_to=stream)
-        _refuse_broken(partial)
+        _refuse_broken(context, tool, partial)
         files.rename(partial, final)
     except BaseException:
         files.remove(partial)
@@ -79,12 +79,13 @@ def _restore(tool: Path, url: SecretStr, path: Path) -> str:
     return shlex.join([str(tool.with_name("pg_restore")), *options, database, str(path)])
 
 
-def _refuse_broken(path: Path) -> None:
+def _refuse_broken(context: Context, tool: Path, path: Path) -> None:
+    """Decode the whole archive: a cut end shows only there (0.7 s for 290 MB measured)."""
     with path.open("rb") as written:
-        if written.read(len(MAGIC)) != MAGIC:
-            raise StepFailed(
-                f"pg_dump wrote no archive: {path.name}", hint="look at the step's output"
-            )
+        whole = written.read(len(MAGIC)) == MAGIC
+    decode = [str(tool.with_name("pg_restore")), "--file=/dev/null", str(path)]
+    if not whole or runner.run(context, decode, reads=True, check=False).code != 0:
+        raise StepFailed(f"pg_dump wrote no archive: {path.name}", hint="look at the step's output")
 
 
 def _without_password(url: SecretStr) -> str:

@@ -72,12 +72,15 @@ def test_failed_dump_leaves_no_file(context: Context, server: Postgres, tmp_path
     assert list((tmp_path / "backups").iterdir()) == []
 
 
-def test_tool_that_writes_no_archive_is_found_out(
-    context: Context, server: Postgres, name: str, tmp_path: Path
+@pytest.mark.parametrize("command", ["echo nonsense", '"$0-real" "$@" | head -c 1000', ":"])
+def test_tool_that_writes_no_archive_or_half_of_one_is_found_out(
+    context: Context, server: Postgres, name: str, tmp_path: Path, command: str
 ) -> None:
     tool = tmp_path / "pg_dump"
-    tool.write_text("#!/bin/sh\necho nonsense\n")
+    tool.write_text(f"#!/bin/sh\n{command}\n")
     tool.chmod(0o755)
+    (tmp_path / "pg_dump-real").symlink_to(server.programs / "pg_dump")
+    (tmp_path / "pg_restore").symlink_to(server.programs / "pg_restore")
     with pytest.raises(StepFailed, match="wrote no archive"):
         dump.dump(context, tool, secret(server, name), tmp_path / "backups", "x")
     assert list((tmp_path / "backups").iterdir()) == []
