@@ -6,10 +6,13 @@ Numbers are taken as texts: Invoke answers a wrong one with a traceback.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-from ops.kernel.invocation import Invocation
-from ops.kernel.report import Report
 from ops.kernel.task import READ, task
+
+if TYPE_CHECKING:
+    from ops.kernel.invocation import Invocation
+    from ops.kernel.report import Report
 
 
 @task(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ops.kernel.invocation import Invocation
-from ops.kernel.report import Report
+from typing import TYPE_CHECKING
+
 from ops.kernel.task import ADMIN, READ, task
+
+if TYPE_CHECKING:
+    from ops.kernel.invocation import Invocation
+    from ops.kernel.report import Report
 
 
 @task(level=READ, kind="verification")

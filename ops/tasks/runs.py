@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-from ops.kernel.invocation import Invocation
-from ops.kernel.report import Report
 from ops.kernel.task import READ, WRITE, task
+
+if TYPE_CHECKING:
+    from ops.kernel.invocation import Invocation
+    from ops.kernel.report import Report
 
 
 @task(
