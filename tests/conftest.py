@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -45,12 +46,17 @@ def require(tool: str, package: str, *folders: str) -> Path:
         package: Debian package that has it.
         folders: Patterns of folders to look in beside PATH, e.g. "/usr/lib/postgresql/*/bin".
     """
-    if found := shutil.which(tool):
-        return Path(found)
+    found = shutil.which(tool)
+    places = [Path(found)] if found else []
     for folder in folders:
-        if programs := sorted(Path("/").glob(f"{folder.lstrip('/')}/{tool}")):
-            return programs[-1]
-    message = f"{tool} is missing: apt-get install {package}, or inv test --install"
+        places += sorted(Path("/").glob(f"{folder.lstrip('/')}/{tool}"))[-1:]
+    if not places:
+        lacking(f"{tool} is missing: apt-get install {package}, or inv test --install")
+    return places[0]
+
+
+def lacking(message: str) -> NoReturn:
+    """End a test whose component is missing: it fails in CI and is skipped elsewhere."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(message)
     pytest.skip(message)

@@ -16,6 +16,7 @@ from ops.backup import dump
 from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.errors import EffectRefused, OpsError, StepFailed
+from tests.conftest import lacking
 from tests.support import runs
 from tests.support.postgres import Postgres
 
@@ -109,7 +110,7 @@ def test_full_disk_leaves_no_file_and_is_told(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], check=False
     )
     if mounted.returncode:
-        pytest.skip("this machine does not allow to mount a file system")
+        lacking("this machine does not allow to mount a file system")
     try:
         with pytest.raises(OpsError, match="No space left on device"):
             dump.dump(context, server.programs / "pg_dump", secret(server, name), small / "b", "x")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ops.deploy import preflight
+from tests.conftest import lacking
 from tests.faults.conftest import acting
 from tests.faults.lanes import Lane, Lanes, Moment, assert_clear, assert_serves
 from tests.faults.prober import probing
@@ -28,7 +29,7 @@ def small_disk() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="invops-home-") as name:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "tmpfs", name]
         if subprocess.run(mount, capture_output=True).returncode != 0:
-            pytest.skip("this user or container may not mount a small file system")
+            lacking("this user or container may not mount a small file system")
         try:
             yield Path(name)
             projects.end(Path(name))

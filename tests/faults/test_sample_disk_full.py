@@ -11,6 +11,7 @@ import pytest
 
 from ops.kernel import files
 from ops.kernel.errors import OpsError
+from tests.conftest import lacking
 from tests.faults.run import fill
 from tests.support.sample import Sample
 
@@ -21,7 +22,7 @@ def small() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="invops-small-") as name:
         mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", name]
         if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-            pytest.skip("this user or container may not mount a small file system")
+            lacking("this user or container may not mount a small file system")
         try:
             yield Path(name)
         finally:

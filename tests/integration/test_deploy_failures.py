@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import lacking
 from tests.support.project import Project, Ran, project
 from tests.support.steady import unchanged
 
@@ -87,7 +88,7 @@ def test_backup_fails(served: Project, tmp_path: Path) -> None:
     server = served.query("SHOW server_version")[0][0].split(".")[0]
     tools = Path(f"/usr/lib/postgresql/{server}/bin")
     if not tools.is_dir():
-        pytest.skip("this needs Debian's PostgreSQL")
+        lacking("this needs Debian's PostgreSQL")
     broken = Path(served.base) / "broken-tools"
     broken.mkdir(mode=0o755)
     for each in tools.iterdir():
