@@ -150,7 +150,7 @@ def test_a_run_that_changes_nothing_closes_dead_ones_too(folder: Path) -> None:
     for name in ("one", "two"):
         (folder / name).write_text("x")
     call = runs.call(folder, dry_run=True)
-    assert operate.operate(call, runs.sample_plan, runs.lock_of, {}).status == "nothing"
+    assert operate.operate(call, runs.sample_plan, runs.lock_of, {}).status == "dry-run"
     assert state_of(folder, dead) == "running", "a dry run writes nothing"
     assert (
         operate.operate(runs.call(folder), runs.sample_plan, runs.lock_of, {}).status == "nothing"
