@@ -166,4 +166,6 @@ def measured(session: nox.Session, name: str, marker: str) -> None:
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     session.env["COVERAGE_FILE"] = str(data / "data")
-    session.run("coverage", "run", "-m", "pytest", "-m", marker, *session.posargs)
+    # They wait more than they compute; files stay together, because their fixtures are expensive.
+    workers = ["--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile"]
+    session.run("coverage", "run", "-m", "pytest", "-m", marker, *workers, *session.posargs)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Final
 
 MODULES: Final = (
+    "ops.database.target",
     "ops.deploy.build",
     "ops.deploy.checkout",
     "ops.deploy.gate",

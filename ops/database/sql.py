@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -12,7 +13,7 @@ from psycopg import conninfo, errors, pq
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
-from ops.kernel import guard
+from ops.kernel import files, guard
 from ops.kernel.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -47,7 +48,8 @@ def connect(
 ) -> Iterator[Connection]:
     """Open a connection for a block, in one transaction that is committed at its end.
 
-    In a dry run and in a read task it is read-only whatever is asked, so the server itself refuses a change.
+    In a dry run and in a read task it is read-only whatever is asked, so the server itself refuses a change; a
+    scratch server of our own may be changed.
 
     Args:
         url: URL of the database; `postgresql+driver://` is taken as well.
@@ -71,7 +73,8 @@ def connect(
         with translated(f"cannot connect to {what}", connecting=True):
             connection = psycopg.connect(autocommit=autocommit, **parameters)
         with connection:
-            refuse = read_only or not guard.may_change()
+            scratch = files.in_scratch(Path(str(parameters.get("host") or "")))
+            refuse = read_only or not (scratch or guard.may_change())
             connection.read_only = refuse
             options = {
                 "lock_timeout": lock_timeout,

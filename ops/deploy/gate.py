@@ -10,9 +10,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ops.backup import dump
-from ops.database import migrations, sql
-from ops.database.server import Server
-from ops.deploy import build, places, releases
+from ops.database import migrations, sql, target
+from ops.deploy import build, releases
 from ops.hosts import account, home
 from ops.kernel import files
 from ops.kernel.context import Context
@@ -34,45 +33,6 @@ class Applied:
     compatible: bool
 
 
-def server_of(context: Context) -> Server:
-    """Return the embedded server of the project."""
-    return Server(context, home.of(context.settings), places.daemon_of(context), account.lookup())
-
-
-def is_external(context: Context) -> bool:
-    """Say whether the environment's database is somebody else's server."""
-    return bool(context.settings.environment.database_url)
-
-
-def database_name(context: Context) -> str:
-    """Return the name of the environment's database: the application's with the environment appended."""
-    settings = context.settings
-    assert settings.database is not None
-    return f"{settings.database.name or settings.app.name}_{settings.name}".replace("-", "_")
-
-
-def database_url(context: Context) -> SecretStr | None:
-    """Return the URL of the environment's database, None without a database."""
-    settings = context.settings
-    if settings.database is None:
-        return None
-    if settings.environment.database_url:
-        return context.secrets.resolve(settings.environment.database_url)
-    return server_of(context).url(database_name(context))
-
-
-def _is_up(context: Context, name: str) -> Done | None:
-    return Done("runs already") if server_of(context).has_database(name) else None
-
-
-@step(title="Start PostgreSQL, with database {name}", limit=minutes(3), check=_is_up)
-def server(context: Context, name: str) -> None:
-    """Bring the embedded server up and make the environment's database; both stay after a failed deploy."""
-    running = server_of(context)
-    running.ensure()
-    running.ensure_database(name)
-
-
 def _source(context: Context, release: str) -> migrations.Source:
     settings = context.settings
     assert settings.migrations is not None and settings.database is not None
@@ -89,7 +49,7 @@ def _source(context: Context, release: str) -> migrations.Source:
 
 
 def _pending(context: Context, release: str) -> list[migrations.Migration]:
-    url = database_url(context)
+    url = target.url(context)
     return migrations.pending(context, _source(context, release), url) if url else []
 
 
@@ -110,12 +70,12 @@ def _nothing_to_back_up(context: Context, release: str) -> Done | None:
 def backup(context: Context, release: str) -> dump.Backup:
     """Dump the database before migrations; a failure stops the deploy here."""
     settings = context.settings
-    url = database_url(context)
+    url = target.url(context)
     assert url is not None
     folder = home.of(settings).environment(settings.name) / "backups"
     for left in folder.glob("*.partial"):  # of a killed deploy: under the lock nobody writes it now
         files.remove(left)
-    made = dump.dump(context, server_of(context).tool("pg_dump"), url, folder, release)
+    made = dump.dump(context, target.server_of(context).tool("pg_dump"), url, folder, release)
     context.note(f"{made.path}, {made.size / 1e6:.1f} MB")
     return made
 
@@ -136,7 +96,7 @@ def migrate(context: Context, release: str) -> Applied:
         StepFailed: It failed and the database is as it was.
         Unsettled: It failed halfway; the backup is the way back.
     """
-    url = database_url(context)
+    url = target.url(context)
     assert url is not None
     source = _source(context, release)
     before = migrations.pending(context, source, url)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ops.deploy import gate, places, preflight
-from ops.hosts import home, tools
+from ops.database import target
+from ops.deploy import preflight
+from ops.hosts import home, supervisor, tools
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.plan import Step
@@ -13,23 +14,23 @@ from ops.kernel.steps import Done, step
 def steps(context: Context) -> list[Step]:
     """Return the steps that make this machine ready for the application."""
     settings = context.settings
-    embedded = settings.database is not None and not gate.is_external(context)
+    embedded = settings.database is not None and not target.is_external(context)
     needed = preflight.needed_tools(settings)
     return [
         daemon.step(),
         install_tools.step(names=needed),
-        *([gate.server.step(id="database", name=gate.database_name(context))] if embedded else []),
+        *([target.server.step(id="database", name=target.name(context))] if embedded else []),
     ]
 
 
 def _is_up(context: Context) -> Done | None:
-    return Done("runs already") if places.daemon_of(context).running() else None
+    return Done("runs already") if supervisor.daemon_of(context).running() else None
 
 
 @step(title="Start the supervisor", limit=60, check=_is_up)
 def daemon(context: Context) -> None:
     """Bring the daemon up; what a killed one left running is ended first."""
-    places.daemon_of(context).ensure()
+    supervisor.daemon_of(context).ensure()
 
 
 def _are_there(context: Context, names: list[str]) -> Done | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ops.deploy import gate, places, proxy, releases, slots
+from ops.database import target
+from ops.deploy import places, proxy, releases, slots
+from ops.hosts import supervisor
 from ops.kernel.context import Context
 
 
@@ -54,7 +56,7 @@ def observe(context: Context) -> Observed:
     """Look at the environment; changes nothing."""
     settings = context.settings
     return Observed(
-        daemon=places.daemon_of(context).running(),
+        daemon=supervisor.daemon_of(context).running(),
         proxy=proxy.of(settings).running(),
         active=proxy.serving(settings),
         blue=slots.content(context, "blue"),
@@ -72,7 +74,7 @@ def serves(context: Context, now: Observed, release: releases.Release) -> bool:
     alone = now.content(places.other(now.active)).stopped
     if not (release.good and here.release == release.id and here.running and alone):
         return False
-    expected = slots.digest(context, release, gate.database_url(context))
+    expected = slots.digest(context, release, target.url(context))
     return here.digest == expected and proxy.up_to_date(settings, release)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ops.database import target
 from ops.deploy import (
     build,
     checkout,
@@ -218,10 +219,10 @@ def _summary(context: Context, previous: str) -> dict[str, str]:
     if settings.database is not None:
         where = (
             "external, from ops.toml or DATABASE_URL"
-            if gate.is_external(context)
+            if target.is_external(context)
             else "embedded PostgreSQL"
         )
         facts["database"] = (
-            f"{gate.database_name(context)} ({where})" if not gate.is_external(context) else where
+            f"{target.name(context)} ({where})" if not target.is_external(context) else where
         )
     return facts

@@ -6,10 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops.hosts import account, home, ports
-from ops.hosts.supervisor import Daemon
+from ops.hosts import home, ports
 from ops.kernel import files
-from ops.kernel.context import Context
 from ops.kernel.settings.models import Service, Settings
 
 SLOTS = ("blue", "green")
@@ -18,11 +16,6 @@ SLOTS = ("blue", "green")
 def other(slot: str) -> str:
     """Return the other slot."""
     return SLOTS[1 - SLOTS.index(slot)]
-
-
-def daemon_of(context: Context) -> Daemon:
-    """Return the daemon of the project."""
-    return Daemon(context, home.of(context.settings), account.lookup())
 
 
 def group(settings: Settings, slot: str) -> str:

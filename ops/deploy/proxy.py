@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ops.deploy import places, releases
-from ops.hosts import account, haproxy, home, runner, tools
+from ops.hosts import account, haproxy, home, runner, supervisor, tools
 from ops.hosts.supervisor import Program
 from ops.kernel import files
 from ops.kernel.context import Context
@@ -84,7 +84,7 @@ def _is_up(context: Context, release: str, before: str) -> Done | None:
 
 def _take_down(context: Context, result: object, release: str, before: str) -> None:
     if not before:
-        places.daemon_of(context).remove(_group(context.settings))
+        supervisor.daemon_of(context).remove(_group(context.settings))
         files.remove(_file(context.settings))
 
 
@@ -108,7 +108,7 @@ def ensure(context: Context, release: str, before: str) -> None:
     program = Program(
         _group(settings), argv, _file(settings).parent, {}, stop_signal="USR1", stop_seconds=30
     )
-    places.daemon_of(context).add(_group(settings), [program])
+    supervisor.daemon_of(context).add(_group(settings), [program])
     of(settings).wait_answering(context.within(RELOAD).deadline)
 
 
@@ -143,7 +143,9 @@ def _still_routes_to(settings: Settings, slot: str) -> bool:
 
 def _refuse_dead(context: Context, slot: str) -> None:
     group = places.group(context.settings, slot)
-    states = [each.state for each in places.daemon_of(context).programs() if each.group == group]
+    states = [
+        each.state for each in supervisor.daemon_of(context).programs() if each.group == group
+    ]
     if not states or any(state != "RUNNING" for state in states):
         raise StepFailed(f"slot {slot} does not run, traffic stays where it is")
 

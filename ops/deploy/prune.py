@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from ops.deploy import build, places, releases
-from ops.hosts import home
+from ops.deploy import build, releases
+from ops.hosts import home, supervisor
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
@@ -62,7 +62,7 @@ def unused(context: Context) -> list[Path]:
     candidates += [
         each for each in here.builds.glob("*") if each.name.removesuffix(".partial") not in built
     ]
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     running = json.dumps([daemon.definition(each.name) for each in daemon.programs()])
     return [
         each for each in candidates if _BY_HASH.fullmatch(each.name) and str(each) not in running

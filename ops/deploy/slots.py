@@ -13,7 +13,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ops.deploy import build, gate, places, proxy, releases, static
+from ops.database import target
+from ops.deploy import build, places, proxy, releases, static
+from ops.hosts import supervisor
 from ops.hosts.supervisor import Program
 from ops.kernel import files
 from ops.kernel.context import Context
@@ -42,7 +44,7 @@ class Content:
 def content(context: Context, slot: str) -> Content:
     """Look what is in a slot; changes nothing."""
     settings = context.settings
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     states = (
         [each.state for each in daemon.programs() if each.group == places.group(settings, slot)]
         if daemon.running()
@@ -122,7 +124,7 @@ def _programs(
 def _runs(context: Context, slot: str, release: str) -> Done | None:
     now = content(context, slot)
     known = releases.load(context.settings, release)
-    expected = digest(context, known, gate.database_url(context))
+    expected = digest(context, known, target.url(context))
     same = now.running and (now.release, now.digest) == (release, expected)
     return Done(f"runs already in {slot}") if same else None
 
@@ -131,7 +133,7 @@ def _stop_if_idle(context: Context, result: object, slot: str, release: str) -> 
     settings = context.settings
     if proxy.serving(settings) in (slot, "mixed"):
         return
-    places.daemon_of(context).remove(places.group(settings, slot))
+    supervisor.daemon_of(context).remove(places.group(settings, slot))
     files.remove(places.slot_file(settings, slot))
 
 
@@ -150,11 +152,11 @@ def start(context: Context, slot: str, release: str) -> None:
 def _fill(context: Context, slot: str, placed: releases.Placed) -> None:
     settings, release = context.settings, placed.release
     proxy.take_out(context, slot)
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     daemon.remove(places.group(settings, slot))
     described = {name: release.service(name) for name in release.services}
     places.allocate_ports(settings, slot, described)
-    url = gate.database_url(context)
+    url = target.url(context)
     record = {
         "release": release.id,
         "digest": digest(context, release, url),
@@ -200,4 +202,4 @@ def retire(context: Context, slot: str) -> None:
     known = there.release if there else None
     limits = [known.service(name).stop_timeout for name in known.services] if known else []
     proxy.drain(context, slot, max(limits, default=30.0))
-    places.daemon_of(context).remove(places.group(settings, slot))
+    supervisor.daemon_of(context).remove(places.group(settings, slot))

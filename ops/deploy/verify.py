@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from ops.deploy import health, places, releases
-from ops.hosts import haproxy
+from ops.hosts import haproxy, supervisor
 from ops.kernel import redact
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
@@ -32,7 +32,7 @@ def ready(context: Context, slot: str, release: str) -> None:
         if known.service(name).is_web or known.service(name).is_static
     ]
     group = places.group(context.settings, slot)
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     _check(context, targets, BOOT, lambda: daemon.fail_if_given_up(group))
     daemon.wait_running(group)
 

@@ -48,6 +48,15 @@ class Account:
         return SYSTEM_ROOT / "user"
 
 
+def unprivileged() -> Account | None:
+    """Return whom a scratch server may run as when this process is root: the service user, else `nobody`."""
+    user = lookup()
+    if user is None or user.exists:
+        return user
+    entry = pwd.getpwnam("nobody")
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
 def lookup() -> Account | None:
     """Return the service user, None when this process is not root; a missing user is planned, not made."""
     if os.geteuid() != 0:

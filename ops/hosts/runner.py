@@ -95,7 +95,7 @@ def run(
     if not reads:
         guard.effect(f"run {command}")
     context.deadline.check(f"starting {command}")
-    process = _start(
+    process = start(
         argv,
         cwd=cwd,
         env=base_environment(account) | dict(environment or {}),
@@ -117,7 +117,7 @@ def run(
     if reads and streams.overflown:
         raise OpsError(f"printed more than can be read here: {command}")
     if check and result.code != 0:
-        raise StepFailed(f"{_outcome(result.code)}: {command}", why=_last_lines(result))
+        raise StepFailed(f"{outcome(result.code)}: {command}", why=_last_lines(result))
     return result
 
 
@@ -155,7 +155,7 @@ def probe(
 ) -> str:
     """Ask a program something harmless, such as its version; empty when it does not answer."""
     try:
-        process = _start(
+        process = start(
             argv,
             cwd=None,
             env=base_environment(account) | dict(environment or {}),
@@ -194,7 +194,7 @@ def network_environment() -> dict[str, str]:
     }
 
 
-def _start(
+def start(
     argv: Sequence[str],
     *,
     cwd: Path | None,
@@ -202,7 +202,9 @@ def _start(
     account: Account | None,
     stdin: int,
     stdout: int | IO[bytes],
+    stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
+    """Start a command in a process group of its own; for `run`, and for `pipes`, which move data themselves."""
     with _translated(argv, cwd):
         return subprocess.Popen(  # nosec B603
             argv,
@@ -211,7 +213,7 @@ def _start(
             env=env,
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             start_new_session=True,
             umask=_UMASK,
             user=account.uid if account else None,
@@ -270,7 +272,8 @@ def _end(process: subprocess.Popen[bytes], streams: Streams) -> None:
                 return
 
 
-def _outcome(code: int) -> str:
+def outcome(code: int) -> str:
+    """Return how a command ended, for a message."""
     return f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
 
 

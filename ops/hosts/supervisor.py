@@ -28,12 +28,17 @@ from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConnectionFailed, StepFailed
 
-__all__ = ["Daemon", "Program", "ProgramState"]
+__all__ = ["Daemon", "Program", "ProgramState", "daemon_of"]
 
 _ITSELF = "supervisord"
 _POLL = 0.05
 _ENDED = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
 _FAILED_STARTS = 3
+
+
+def daemon_of(context: Context) -> Daemon:
+    """Return the daemon of the project."""
+    return Daemon(context, homes.of(context.settings), accounts.lookup())
 
 
 class Daemon:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from ops.kernel import guard
 from ops.kernel.errors import ConfigurationError, NotPermitted, OpsError
@@ -173,6 +173,18 @@ def scratch(prefix: str = "invops-") -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def unnamed() -> Iterator[IO[bytes]]:
+    """Give a file without a name, for output that nobody else sees; it needs no cleaning up."""
+    with translated("cannot make a temporary file"), tempfile.TemporaryFile() as opened:
+        yield opened
+
+
+def in_scratch(path: Path) -> bool:
+    """Say whether a place lies in a scratch folder of this process, where a dry run may work as well."""
+    return not _scratch.isdisjoint((path, *path.parents))
+
+
+@contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
     """Turn the system's refusals inside the block into errors of the tree.
 
@@ -200,7 +212,7 @@ def translated(what: str) -> Iterator[None]:
 
 def _effect(path: Path, description: str) -> None:
     """Ask the guard, except for what lies in a scratch folder."""
-    if _scratch.isdisjoint(path.parents):
+    if not in_scratch(path):
         guard.effect(description)
 
 

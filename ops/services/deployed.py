@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ops.deploy import gate, hostsetup, observe, pipeline, places, preflight, verify
-from ops.hosts import home, orphans
+from ops.database import target
+from ops.deploy import hostsetup, observe, pipeline, places, preflight, verify
+from ops.hosts import home, orphans, supervisor
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.errors import ConfigurationError, StepFailed
@@ -30,11 +31,11 @@ def start(context: Context, services: list[str]) -> Plan:
         )
     if now.daemon and now.proxy and now.content(now.active).running:
         return _plan("start", settings, [], nothing=f"{release} serves on {pipeline.url(settings)}")
-    embedded = settings.database is not None and not gate.is_external(context)
+    embedded = settings.database is not None and not target.is_external(context)
     steps = [
         preflight.check.step(port=settings.environment.port),
         hostsetup.daemon.step(),
-        *([gate.server.step(id="database", name=gate.database_name(context))] if embedded else []),
+        *([target.server.step(id="database", name=target.name(context))] if embedded else []),
         raise_group.step("slot", group_name=places.group(settings, now.active)),
         verify.ready.step(slot=now.active, release=release),
         raise_group.step("proxy", group_name=proxy_group(settings)),
@@ -54,7 +55,7 @@ def stop(context: Context, services: list[str]) -> Plan:
     alive = shutdown.alive(context)
     going = {group: _programs(settings, group, alive) for group in _groups(settings)}
     programs = set().union(*going.values())
-    if programs and not places.daemon_of(context).running():
+    if programs and not supervisor.daemon_of(context).running():
         # What a killed daemon left over may end at any moment: the plan must not depend on it.
         going = {group: found or _described(context, group) for group, found in going.items()}
     steps = [
@@ -79,7 +80,7 @@ def _described(context: Context, group: str) -> set[str]:
     """Return the programs of a group that the daemon's files know."""
     settings = context.settings
     names = [group, *(f"{group}-{name}" for name in settings.services)]
-    return {name for name in names if places.daemon_of(context).definition(name)}
+    return {name for name in names if supervisor.daemon_of(context).definition(name)}
 
 
 def proxy_group(settings: Settings) -> str:
@@ -117,7 +118,7 @@ def _plan(
 
 def _is_up(context: Context, group_name: str) -> Done | None:
     states = [
-        each.state for each in places.daemon_of(context).programs() if each.group == group_name
+        each.state for each in supervisor.daemon_of(context).programs() if each.group == group_name
     ]
     return Done("runs already") if states and set(states) == {"RUNNING"} else None
 
@@ -129,7 +130,7 @@ def raise_group(context: Context, group_name: str) -> None:
     Raises:
         StepFailed: The daemon does not know them any more, or one of them does not stay up.
     """
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     if not any(each.group == group_name for each in daemon.programs()):
         name = context.settings.name
         raise StepFailed(
@@ -141,14 +142,14 @@ def raise_group(context: Context, group_name: str) -> None:
 
 def _is_down(context: Context, group_name: str) -> Done | None:
     # Without a daemon it has to be written down that the group stays stopped.
-    if not places.daemon_of(context).running():
+    if not supervisor.daemon_of(context).running():
         return None
     alive = _programs(context.settings, group_name, shutdown.alive(context))
     return None if alive else Done("does not run")
 
 
 def _raise_again(context: Context, result: object, group_name: str) -> None:
-    if places.daemon_of(context).running():
+    if supervisor.daemon_of(context).running():
         raise_group(context, group_name)
 
 
@@ -156,5 +157,5 @@ def _raise_again(context: Context, result: object, group_name: str) -> None:
 def halt_group(context: Context, group_name: str) -> None:
     """Stop the processes of a group; they stay stopped until `inv start` or a deploy."""
     living = _programs(context.settings, group_name, orphans.programs(home.of(context.settings)))
-    places.daemon_of(context).stop(group_name)
+    supervisor.daemon_of(context).stop(group_name)
     shutdown.end_left_overs(context, living)

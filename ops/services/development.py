@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from ops.deploy import gate, hostsetup, places
-from ops.hosts import home, orphans, ports
+from ops.database import target
+from ops.deploy import hostsetup
+from ops.hosts import home, orphans, ports, supervisor
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError, DependencyError
 from ops.kernel.plan import Plan, Step
@@ -57,7 +58,7 @@ def stop(context: Context, services: list[str]) -> Plan:
         services: Which ones, none for all.
     """
     settings = context.settings
-    daemon, described = places.daemon_of(context), workspace.services(settings)
+    daemon, described = supervisor.daemon_of(context), workspace.services(settings)
     living = {each.name for each in daemon.programs()} | orphans.programs(home.of(settings))
     # One that was started and is gone, with its killed daemon, would come back with the next daemon.
     begun = {servers.group(name) for name in described if daemon.definition(servers.group(name))}
@@ -105,11 +106,11 @@ def _run(services: list[str], one: str, several: str) -> str:
 
 def _host(context: Context) -> list[Step]:
     """Return the steps for daemon and database, when they do not run."""
-    steps = [] if places.daemon_of(context).running() else [hostsetup.daemon.step()]
+    steps = [] if supervisor.daemon_of(context).running() else [hostsetup.daemon.step()]
     if variables.is_embedded(context):
-        name = gate.database_name(context)
-        if not gate.server_of(context).has_database(name):
-            steps.append(gate.server.step(id="database", name=name))
+        name = target.name(context)
+        if not target.server_of(context).has_database(name):
+            steps.append(target.server.step(id="database", name=name))
     return steps
 
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from ops.database import server
-from ops.deploy import gate, places, releases
+from ops.database import server, target
+from ops.deploy import places, releases
+from ops.hosts import supervisor
 from ops.kernel import redact
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError
@@ -76,7 +77,7 @@ def sources(context: Context, services: Sequence[str]) -> dict[str, list[Path]]:
         programs.setdefault(server.PROGRAM, [server.PROGRAM])
     if not names.is_development(settings):
         programs.setdefault("proxy", [deployed.proxy_group(settings)])
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     wanted = names.chosen(services, list(programs), default)
     _hide_secrets(context, [program for each in wanted for program in programs[each]])
     return {name: [daemon.log_path(program) for program in programs[name]] for name in wanted}
@@ -106,9 +107,9 @@ def _hide_secrets(context: Context, programs: Sequence[str]) -> None:
     if settings.database is not None:
         secret.add(settings.database.variable)
         with contextlib.suppress(ConfigurationError):
-            gate.server_of(context).url(gate.database_name(context))
+            target.server_of(context).url(target.name(context))
     for program in programs:
-        environment = places.daemon_of(context).definition(program).get("environment", {})
+        environment = supervisor.daemon_of(context).definition(program).get("environment", {})
         for name in secret & environment.keys():
             with contextlib.suppress(ValueError):
                 context.secrets.redactor.add(environment[name])

@@ -6,8 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from ops.deploy import places
-from ops.hosts import home, orphans
+from ops.hosts import home, orphans, supervisor
 from ops.hosts.supervisor import Daemon
 from ops.kernel import files, redact
 from ops.kernel.context import Context
@@ -70,7 +69,11 @@ def run(context: Context, service: str, why: str) -> Started:
     Raises:
         StepFailed: It ends again and again, or it does not answer; the end of its log is the reason.
     """
-    settings, daemon, group = context.settings, places.daemon_of(context), servers.group(service)
+    settings, daemon, group = (
+        context.settings,
+        supervisor.daemon_of(context),
+        servers.group(service),
+    )
     if servers.observe(context, [service])[service].runs:
         daemon.remove(group)
     files.remove(servers.socket(settings, service))
@@ -80,7 +83,7 @@ def run(context: Context, service: str, why: str) -> Started:
 
 
 def _wait(context: Context, service: str, begin: int) -> Started:
-    daemon, group = places.daemon_of(context), servers.group(service)
+    daemon, group = supervisor.daemon_of(context), servers.group(service)
     limit = context.within(BOOT).deadline
     starts: set[int] = set()
     while True:
@@ -124,7 +127,7 @@ def _size(daemon: Daemon, program: str) -> int:
 
 
 def _is_stopped(context: Context, service: str) -> Done | None:
-    daemon, group = places.daemon_of(context), servers.group(service)
+    daemon, group = supervisor.daemon_of(context), servers.group(service)
     known = daemon.definition(group) or any(each.group == group for each in daemon.programs())
     return None if known or is_left_over(context.settings, service) else Done("does not run")
 
@@ -136,6 +139,6 @@ def halt(context: Context, service: str) -> None:
 
 
 def _end(context: Context, service: str) -> None:
-    places.daemon_of(context).remove(servers.group(service))
+    supervisor.daemon_of(context).remove(servers.group(service))
     shutdown.end_left_overs(context, {servers.group(service)})
     files.remove(servers.socket(context.settings, service))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.deploy import places
-from ops.hosts import home, http, orphans
+from ops.hosts import home, http, orphans, supervisor
 from ops.hosts.account import Account
 from ops.hosts.polling import wait_for
 from ops.hosts.programs import Program, ProgramState
@@ -107,7 +106,7 @@ def program(context: Context, name: str) -> Program:
 
 def settle(context: Context, names: list[str]) -> None:
     """Wait a moment for servers that the daemon is bringing back: a plan made now would be out of date at once."""
-    daemon, programs = places.daemon_of(context), {group(name) for name in names}
+    daemon, programs = supervisor.daemon_of(context), {group(name) for name in names}
 
     def settled() -> bool:
         return not any(
@@ -120,7 +119,7 @@ def settle(context: Context, names: list[str]) -> None:
 def observe(context: Context, names: list[str]) -> dict[str, Server]:
     """Look at servers: what the daemon says, what they were started with, whether they answer."""
     settings = context.settings
-    states = {each.name: each for each in places.daemon_of(context).programs()}
+    states = {each.name: each for each in supervisor.daemon_of(context).programs()}
     living = set() if states else orphans.programs(home.of(settings))
     found = {}
     for name in names:
@@ -154,7 +153,7 @@ def answer(settings: Settings, name: str, timeout: float = ANSWER_SECONDS) -> in
 
 def _is_current(context: Context, name: str) -> bool:
     expected = program(context, name)
-    written = places.daemon_of(context).definition(group(name))
+    written = supervisor.daemon_of(context).definition(group(name))
     wanted = {
         "argv": list(expected.argv),
         "cwd": str(expected.cwd),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ops.database import server
-from ops.deploy import places
-from ops.hosts import home, orphans
+from ops.hosts import home, orphans, supervisor
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.plan import Step
@@ -31,7 +30,9 @@ def alive(context: Context) -> set[str]:
 
 
 def _active(context: Context) -> set[str]:
-    return {each.name for each in places.daemon_of(context).programs() if each.state not in _ENDED}
+    return {
+        each.name for each in supervisor.daemon_of(context).programs() if each.state not in _ENDED
+    }
 
 
 def _needed(programs: set[str]) -> set[str]:
@@ -53,10 +54,10 @@ def _is_over(context: Context) -> Done | None:
 )
 def shut_down(context: Context) -> None:
     """End the daemon with what it still runs; the data stays."""
-    places.daemon_of(context).shutdown()
+    supervisor.daemon_of(context).shutdown()
 
 
 def end_left_overs(context: Context, programs: set[str]) -> None:
     """End processes of programs that no daemon watches any more."""
-    daemon = places.daemon_of(context)
+    daemon = supervisor.daemon_of(context)
     orphans.end(home.of(context.settings), programs, daemon.stop_signal)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
-from ops.database import server
-from ops.deploy import gate, health, observe, pipeline, places, releases
-from ops.hosts import haproxy, home, orphans
+from ops.database import server, target
+from ops.deploy import health, observe, pipeline, places, releases
+from ops.hosts import haproxy, home, orphans, supervisor
 from ops.hosts.programs import ProgramState
 from ops.kernel.context import Context
 from ops.kernel.report import Report, Table
@@ -123,7 +123,7 @@ def _probed(found: Sequence[tuple[Row, Probe | None]]) -> list[Row]:
 
 def _development(context: Context) -> Iterator[tuple[Row, Probe | None]]:
     settings = context.settings
-    states = {each.name: each for each in places.daemon_of(context).programs()}
+    states = {each.name: each for each in supervisor.daemon_of(context).programs()}
     living = orphans.programs(home.of(settings))
     known = list(workspace.services(settings))
     # A server that ops.toml has no more may still run.
@@ -154,7 +154,7 @@ def _server_probe(settings: Settings, name: str) -> Probe:
 def _deployed(context: Context) -> Iterator[tuple[Row, Probe | None]]:
     settings = context.settings
     now = observe.observe(context)
-    states = {each.name: each for each in places.daemon_of(context).programs()}
+    states = {each.name: each for each in supervisor.daemon_of(context).programs()}
     living = orphans.programs(home.of(settings))
     proxy = deployed.proxy_group(settings)
     address = f"127.0.0.1:{settings.environment.port}"
@@ -171,9 +171,9 @@ def _deployed(context: Context) -> Iterator[tuple[Row, Probe | None]]:
             program = f"{places.group(settings, slot)}-{name}"
             row = _row(name, program, states, living, slot=slot, release=release, address=where)
             path = haproxy.STATIC_LIVE if service.is_static else service.health
-            target = health.HealthTarget(name, path, where, service.health_version, release)
-            yield row, _health_probe(target) if web else None
-    if settings.database is not None and not gate.is_external(context):
+            asked = health.HealthTarget(name, path, where, service.health_version, release)
+            yield row, _health_probe(asked) if web else None
+    if settings.database is not None and not target.is_external(context):
         yield _database(context, states, living)
 
 
@@ -189,7 +189,7 @@ def _database(
     context: Context, states: dict[str, ProgramState], living: set[str]
 ) -> tuple[Row, Probe]:
     def ask() -> str:
-        return "ok" if gate.server_of(context).running() else "does not answer"
+        return "ok" if target.server_of(context).running() else "does not answer"
 
     return _row(server.PROGRAM, server.PROGRAM, states, living), ask
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ops.deploy import gate, hostsetup
+from ops.database import target
+from ops.deploy import hostsetup
 from ops.hosts import home, runner, tools
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError, DependencyError
@@ -100,8 +101,8 @@ def _host(context: Context) -> list[Step]:
     missing = tools.missing(home.of(settings), names)
     programs = [hostsetup.install_tools.step(names=missing)] if missing else []
     server = []
-    if embedded and not gate.server_of(context).has_database(gate.database_name(context)):
-        server = [gate.server.step(id="database", name=gate.database_name(context))]
+    if embedded and not target.server_of(context).has_database(target.name(context)):
+        server = [target.server.step(id="database", name=target.name(context))]
     needed = programs or server or not workspace.python_ready(settings)
     return [*([hostsetup.daemon.step()] if needed else []), *programs, *server]
 
@@ -142,7 +143,7 @@ def _migrations(context: Context) -> list[Step]:
 
 def _reachable(context: Context) -> bool:
     embedded = variables.is_embedded(context)
-    return not embedded or gate.server_of(context).has_database(gate.database_name(context))
+    return not embedded or target.server_of(context).has_database(target.name(context))
 
 
 def _is_ignored(context: Context, file: Path) -> bool:
@@ -161,6 +162,6 @@ def _summary(context: Context) -> dict[str, str]:
         embedded = variables.is_embedded(context)
         external = "an external one, from ops.toml, DATABASE_URL or .env.local"
         facts["database"] = (
-            f"{gate.database_name(context)} (embedded PostgreSQL)" if embedded else external
+            f"{target.name(context)} (embedded PostgreSQL)" if embedded else external
         )
     return facts

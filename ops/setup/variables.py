@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from ops.deploy import gate
+from ops.database import target
 from ops.kernel import redact
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError, NotPermitted
@@ -29,7 +29,7 @@ def is_embedded(context: Context) -> bool:
     settings = context.settings
     return (
         settings.database is not None
-        and not gate.is_external(context)
+        and not target.is_external(context)
         and _own_url(context) is None
     )
 
@@ -47,7 +47,7 @@ def database_url(context: Context) -> SecretStr | None:
     if url is None and settings.environment.database_url:
         url = context.secrets.resolve(settings.environment.database_url)
     if url is None:
-        url = gate.server_of(context).url(gate.database_name(context))
+        url = target.server_of(context).url(target.name(context))
     hide(context, url.get_secret_value())
     return url
 
@@ -77,8 +77,7 @@ def _own_url(context: Context) -> SecretStr | None:
     try:
         parts = urlsplit(url)
         embedded = (
-            not parts.hostname
-            and parts.path == f"/{gate.database_name(context)}" == f"/{parts.username}"
+            not parts.hostname and parts.path == f"/{target.name(context)}" == f"/{parts.username}"
         )
     except ValueError:
         embedded = False

@@ -7,7 +7,19 @@ from invoke.collection import Collection
 
 def collection() -> Collection:
     """Return every task under its name on the command line."""
-    from ops.tasks import audit, config, deploy, lock, runs, services, setup, testing
+    from ops.tasks import (
+        audit,
+        backup,
+        config,
+        db,
+        deploy,
+        lock,
+        maintenance,
+        runs,
+        services,
+        setup,
+        testing,
+    )
 
     root = Collection()
     for each in (deploy.deploy, deploy.rollback, deploy.releases, testing.test):
@@ -15,8 +27,11 @@ def collection() -> Collection:
     for each in (services.start, services.stop, services.status, services.logs, setup.init):
         root.add_task(each)
     root.add_collection(Collection.from_module(audit), "audit")
+    root.add_collection(Collection.from_module(backup), "backup")
     root.add_collection(Collection.from_module(config), "config")
+    root.add_collection(Collection.from_module(db), "db")
     root.add_collection(Collection.from_module(lock), "lock")
+    root.add_collection(Collection.from_module(maintenance), "maintenance")
     root.add_collection(Collection.from_module(runs), "runs")
     root.add_collection(Collection("setup", setup.setup, setup.check))
     return root

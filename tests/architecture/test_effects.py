@@ -18,10 +18,12 @@ ALLOWED = {
     },
     "commands": {
         "ops.hosts.runner": "guard.effect unless the command only reads",
+        "ops.hosts.pipes": "guard.effect unless the command only reads",
         "ops.hosts.launch": "runs inside a service, becomes it",
     },
     "signals": {
         "ops.hosts.runner": "ends its own children",
+        "ops.hosts.pipes": "ends its own children",
         "ops.hosts.launch": "runs inside a service, ends its left-overs",
         "ops.kernel.processes": "guard.effect before the first signal",
     },

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.kernel import secrets
-from ops.kernel.settings import models
+from ops.kernel.settings import data, models
 from ops.kernel.settings.document import Parsed, dotted
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
@@ -125,9 +125,16 @@ def _references(parsed: Parsed) -> Iterator[Finding]:
             if wrong:
                 yield ("services", name, "secrets", variable), wrong
     for name, environment in parsed.group("environments", models.Environment).items():
-        wrong = secrets.fault(environment.database_url) if environment.database_url else ""
-        if wrong:
-            yield ("environments", name, "database_url"), wrong
+        for key in ("database_url", "migration_url", "reader_url", "admin_url"):
+            if wrong := _wrong_reference(getattr(environment, key)):
+                yield ("environments", name, key), wrong
+    backup = parsed.one("backup", data.Backup)
+    if backup and (wrong := _wrong_reference(backup.identity)):
+        yield ("backup", "identity"), wrong
+
+
+def _wrong_reference(reference: str) -> str:
+    return secrets.fault(reference) if reference else ""
 
 
 def _sections(parsed: Parsed) -> Iterator[Finding]:
@@ -140,7 +147,7 @@ def _sections(parsed: Parsed) -> Iterator[Finding]:
             yield ("app", "default_environment"), (
                 f"is {chosen!r}, there is only {', '.join(names)}{hint}"
             )
-    migrations = parsed.one("migrations", models.Migrations)
+    migrations = parsed.one("migrations", data.Migrations)
     if migrations and "database" not in parsed.raw:
         yield ("migrations",), "needs a section [database]"
     if migrations and migrations.kind == "alembic" and "python" not in parsed.raw:
@@ -158,7 +165,7 @@ def _paths(parsed: Parsed) -> Iterator[Finding]:
         named.append((("python", "requirements"), python.requirements, "file"))
         for place, package in enumerate(python.packages):
             named.append((("python", "packages", place), package, "folder"))
-    if migrations := parsed.one("migrations", models.Migrations):
+    if migrations := parsed.one("migrations", data.Migrations):
         kind = "file" if migrations.kind == "alembic" else "folder"
         named.append((("migrations", "path"), migrations.path, kind))
     for name, service in parsed.group("services", models.Service).items():

@@ -16,29 +16,33 @@ from pydantic_core import ErrorDetails
 
 from ops.kernel import files
 from ops.kernel.errors import ConfigurationError
-from ops.kernel.settings import faults, lines, models
+from ops.kernel.settings import data, faults, lines, models
 from ops.kernel.settings.faults import Fault, WrongSettings
 from ops.kernel.settings.lines import KeyPath
+from ops.kernel.settings.model import Model
 from ops.kernel.settings.values import Name
 
 FILE: Final = "ops.toml"
-SECTIONS: Final[Mapping[str, type[models.Model]]] = {
+SECTIONS: Final[Mapping[str, type[Model]]] = {
     "app": models.App,
     "python": models.Python,
-    "database": models.Database,
-    "migrations": models.Migrations,
+    "database": data.Database,
+    "migrations": data.Migrations,
+    "backup": data.Backup,
+    "maintenance": data.Maintenance,
     "hooks": models.Hooks,
 }
-GROUPS: Final[Mapping[str, type[models.Model]]] = {
+GROUPS: Final[Mapping[str, type[Model]]] = {
     "services": models.Service,
+    "cleanup": data.Cleanup,
     "environments": models.Environment,
 }
-_STAND_INS: Final[Mapping[type[models.Model], dict[str, str]]] = {
+_STAND_INS: Final[Mapping[type[Model], dict[str, str]]] = {
     models.App: {"name": "app"},
     models.Environment: {"target": "local"},
 }
 _NAMES: Final = TypeAdapter(Name)
-M = TypeVar("M", bound=models.Model)
+M = TypeVar("M", bound=Model)
 
 
 @dataclass
@@ -58,7 +62,7 @@ class Parsed:
     raw: dict[str, Any]
     lines: Mapping[KeyPath, int]
     faults: list[Fault] = field(default_factory=list)
-    valid: dict[KeyPath, models.Model] = field(default_factory=dict)
+    valid: dict[KeyPath, Model] = field(default_factory=dict)
     partial: set[KeyPath] = field(default_factory=set)
 
     def fault(self, path: KeyPath, what: str) -> None:
@@ -134,11 +138,11 @@ def read(file: Path) -> Parsed:
         NotPermitted: It cannot be read.
     """
     with files.translated(f"cannot read {shown(file)}"):
-        data = file.read_bytes()
-    return parse(file, data)
+        content = file.read_bytes()
+    return parse(file, content)
 
 
-def parse(file: Path, data: bytes) -> Parsed:
+def parse(file: Path, content: bytes) -> Parsed:
     """Parse the content of a file and validate its sections.
 
     Raises:
@@ -146,13 +150,13 @@ def parse(file: Path, data: bytes) -> Parsed:
     """
     try:
         # Editors on Windows write a byte order mark, which TOML does not know.
-        text = data.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = content.count(b"\n", 0, error.start) + 1
         raise WrongSettings([Fault(shown(file), line, "the file", "is not UTF-8")]) from error
     except (ValueError, RecursionError) as error:
-        raise WrongSettings([_not_toml(file, data, error)]) from error
+        raise WrongSettings([_not_toml(file, content, error)]) from error
     parsed = Parsed(file, raw, lines.index(text.replace("\r\n", "\n")))
     _validate(parsed)
     return parsed
@@ -199,7 +203,7 @@ def _name(parsed: Parsed, path: KeyPath) -> None:
         parsed.fault(path, f"is not a good name: it {rule}")
 
 
-def _section(parsed: Parsed, path: KeyPath, model: type[models.Model], value: object) -> None:
+def _section(parsed: Parsed, path: KeyPath, model: type[Model], value: object) -> None:
     try:
         parsed.valid[path] = model.model_validate(value)
         return

@@ -9,15 +9,14 @@ from pydantic import SecretStr
 
 from ops.kernel import redact
 from ops.kernel.settings import checks, document, variables
+from ops.kernel.settings.data import Backup, Cleanup, Database, Maintenance, Migrations
 from ops.kernel.settings.document import Parsed, dotted
 from ops.kernel.settings.environ import variables as of_process
 from ops.kernel.settings.faults import Fault, WrongSettings, did_you_mean
 from ops.kernel.settings.models import (
     App,
-    Database,
     Environment,
     Hooks,
-    Migrations,
     Python,
     Service,
     Settings,
@@ -106,6 +105,9 @@ def _assemble(
         services=parsed.group("services", Service),
         database=parsed.one("database", Database),
         migrations=parsed.one("migrations", Migrations),
+        backup=parsed.one("backup", Backup) or Backup(),
+        cleanup=parsed.group("cleanup", Cleanup),
+        maintenance=parsed.one("maintenance", Maintenance) or Maintenance(),
         hooks=parsed.one("hooks", Hooks) or Hooks(),
         environments=environments,
         folder=parsed.file.parent,

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from ops.kernel.settings.data import Backup, Cleanup, Database, Maintenance, Migrations
+from ops.kernel.settings.model import Model
 from ops.kernel.settings.values import (
     Command,
     Count,
-    DatabaseName,
     Filled,
     Flag,
     FrozenMap,
@@ -28,12 +29,6 @@ from ops.kernel.settings.values import (
     Text,
     VariableName,
 )
-
-
-class Model(BaseModel):
-    """A section: frozen, and an unknown key is a fault."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class App(Model):
@@ -120,26 +115,6 @@ class Service(Model):
         return self.static is not None
 
 
-class Database(Model):
-    """The database of the application."""
-
-    engine: Literal["postgres"]
-    """Kind of server."""
-    variable: VariableName = "DATABASE_URL"
-    """Variable with the URL for services, builds and migrations."""
-    name: DatabaseName = ""
-    """Name of the database, the environment's name is appended; default: `app.name`."""
-
-
-class Migrations(Model):
-    """Migrations of the application's schema."""
-
-    kind: Literal["alembic", "sql"]
-    """Tool: Alembic, or a folder of `<version>_name.sql` files."""
-    path: Inside
-    """The alembic.ini, or the folder of SQL files."""
-
-
 class Hooks(Model):
     """Commands that run as steps of a deploy, in the application's folder of the new release."""
 
@@ -173,7 +148,19 @@ class Environment(Model):
     level: Literal["read", "write", "admin"] = "admin"
     """Highest level that tasks may have here."""
     database_url: Text = ""
-    """Reference to the URL of an external database; default: the embedded server."""
+    """Reference to the URL of an external database, for the application; default: the embedded server."""
+    migration_url: Text = ""
+    """Reference to a URL of it for the owner of the schema: migrations and backups; default: `database_url`."""
+    reader_url: Text = ""
+    """Reference to a URL of it for the read-only role."""
+    admin_url: Text = ""
+    """Reference to a URL of its server for a role that may create roles and databases."""
+    backup_destination: Text = ""
+    """In place of `backup.destination`."""
+    backup_proof: Literal["", "hash", "decode", "data", "full"] = ""
+    """In place of `backup.proof`."""
+    empty_database: Flag = False
+    """Whether a backup without tables is right here."""
     environment: FrozenMap[VariableName, Text] = Field(default={}, validate_default=True)
     """Variables of every service here; they win over those of the service."""
     state: Literal["local"] | None = None
@@ -241,6 +228,12 @@ class Document(Model):
     """The database."""
     migrations: Migrations | None = None
     """Migrations of its schema."""
+    backup: Backup = Backup()
+    """Backups of the database."""
+    cleanup: FrozenMap[Name, Cleanup] = Field(default={}, validate_default=True)
+    """Retention rules, by name."""
+    maintenance: Maintenance = Maintenance()
+    """When tables and indexes are worked on."""
     hooks: Hooks = Hooks()
     """Commands as steps of a deploy."""
     environments: FrozenMap[Name, Environment]

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ops.kernel.settings import document, models
+from ops.kernel.settings.model import Model
 from ops.kernel.settings.variables import VARIABLES
 
 _INTRODUCTION: Final = """\
@@ -44,7 +45,7 @@ environment, and never to a protected one. `inv config.show` says which were not
 | variable | meaning |
 |---|---|
 """
-_TITLES: Final = {"services": "[services.NAME]", "environments": "[environments.NAME]"}
+_TITLES: Final = {name: f"[{name}.NAME]" for name in document.GROUPS}
 
 
 def schema() -> dict[str, Any]:
@@ -57,7 +58,7 @@ def schema() -> dict[str, Any]:
 def markdown() -> str:
     """Return the text of docs/configuration.md."""
     parts = [_INTRODUCTION]
-    every: Mapping[str, type[models.Model]] = {**document.SECTIONS, **document.GROUPS}
+    every: Mapping[str, type[Model]] = {**document.SECTIONS, **document.GROUPS}
     for name in models.Document.model_fields:
         parts.append("\n".join(_section(_TITLES.get(name, f"[{name}]"), every[name])) + "\n")
     rows = [f"| `{each.name}`{' *' if each.points else ''} | {each.help} |" for each in VARIABLES]
@@ -73,7 +74,7 @@ def _refuse_other_names(schema: object) -> None:
             _refuse_other_names(each)
 
 
-def _section(title: str, model: type[models.Model]) -> Iterator[str]:
+def _section(title: str, model: type[Model]) -> Iterator[str]:
     yield f"## {title}\n"
     yield f"{_joined(model.__doc__ or '')}\n"
     yield "| key | value | default | meaning |"

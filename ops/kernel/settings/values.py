@@ -26,8 +26,12 @@ VARIABLE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 DATABASE_PATTERN: Final = r"[a-z][a-z0-9_]{0,29}"
 DURATION_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([smh])"
 ROUTE_PATTERN: Final = r"/[A-Za-z0-9._~!$&()*+,;=:@%/-]*"
+AGE_PATTERN: Final = r"(\d+)\s*([hdw])"
+EXTENSION_PATTERN: Final = (
+    r"(?:([a-z_][a-z0-9_]{0,62})\.)?([a-z][a-z0-9_-]{0,62})(?:@([0-9A-Za-z._-]+))?"
+)
 LONGEST_SECONDS: Final = 24 * 3600.0
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _SHELL_WORDS: Final = frozenset({"|", "||", "&&", ";", "&", ">", ">>", "<", "2>&1"})
 
 
@@ -96,6 +100,18 @@ def seconds(value: object) -> float:
     return result
 
 
+def age(value: object) -> float:
+    """Read how old something may become: "36h", "90d", "12w".
+
+    Raises:
+        ValueError: It is none of these, or zero.
+    """
+    found = re.fullmatch(AGE_PATTERN, value.strip()) if isinstance(value, str) else None
+    if not found or int(found[1]) == 0 or len(found[1]) > 5:
+        raise ValueError(f'must be an age such as "36h", "90d" or "12w", not {str(value)[:60]!r}')
+    return int(found[1]) * _UNITS[found[2]]
+
+
 def _relative(value: Path) -> Path:
     text = str(value)
     _text(text)
@@ -157,8 +173,23 @@ Seconds = Annotated[
         {"anyOf": [{"type": "string", "pattern": f"^{DURATION_PATTERN}$"}, {"type": "number"}]}
     ),
 ]
+Age = Annotated[
+    float,
+    BeforeValidator(age),
+    WithJsonSchema({"type": "string", "pattern": f"^{AGE_PATTERN}$"}),
+]
+Extension = Annotated[
+    str,
+    _matching(
+        EXTENSION_PATTERN, 'an extension: "vector", "pg_trgm@1.6" or "extensions.pg_trgm@1.6"'
+    ),
+    _schema(EXTENSION_PATTERN),
+]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Count = Annotated[StrictInt, Field(ge=1, le=1000)]
+Kept = Annotated[StrictInt, Field(ge=0, le=1000)]
+Percent = Annotated[StrictInt, Field(ge=1, le=99)]
+Rows = Annotated[StrictInt, Field(ge=1, le=1_000_000_000)]
 Flag = StrictBool
 Inside = Annotated[
     Path, BeforeValidator(_not_blank), AfterValidator(_relative), WithJsonSchema({"type": "string"})

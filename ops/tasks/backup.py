@@ -1,0 +1,11 @@
+"""backup, backup.list, backup.prune, backup.verify, backup.restore, backup.key: arguments only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ops.kernel.task import ADMIN, READ, WRITE, task
+
+if TYPE_CHECKING:
+    from ops.kernel.invocation import Invocation
+    from ops.kernel.report import Report
