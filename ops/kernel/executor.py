@@ -68,8 +68,7 @@ class Executor(InvokeExecutor):
         return {}
 
     def _refuse_core_traps(self, calls: Sequence[Call]) -> None:
-        if self.core is None:
-            return
+        assert self.core is not None  # Program always gives what it parsed
         if self.core[0].args.echo.value:
             raise ConfigurationError(
                 "-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME"

@@ -288,3 +288,8 @@ def test_a_secret_shows_nowhere(run: Command, monkeypatch: pytest.MonkeyPatch) -
 def test_text_that_is_not_utf_8_is_shown_all_the_same(run: Command) -> None:
     answer = run("it", tasks=(raising(ConfigurationError("no such file: \udce9")),))
     assert (answer.code, answer.err) == (3, "error: no such file: \\udce9\n")
+
+
+def test_a_task_may_leave_without_a_word(run: Command) -> None:
+    answer = run("it", tasks=(raising(Exit(code=4)),))
+    assert (answer.code, answer.out, answer.err) == (4, "", "")

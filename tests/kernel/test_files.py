@@ -214,3 +214,18 @@ def test_a_file_becomes_its_owners(tmp_path: Path) -> None:
     assert {(each.stat().st_uid, each.stat().st_gid) for each in tmp_path.iterdir()} == {
         (owner.uid, owner.gid)
     }
+
+
+def test_an_unnamed_file_is_nowhere(tmp_path: Path) -> None:
+    with files.unnamed() as opened:
+        opened.write(b"secret")
+        opened.seek(0)
+        assert opened.read() == b"secret"
+        assert not os.stat(opened.fileno()).st_nlink
+
+
+def test_the_scratch_folder_itself_may_be_changed_in_a_dry_run() -> None:
+    with guard.scope(guard.Mode.DRY_RUN), files.scratch() as folder:
+        files.make_folder(folder, mode=0o755)
+        assert files.in_scratch(folder) and files.in_scratch(folder / "a" / "b")
+        assert not files.in_scratch(folder.parent)

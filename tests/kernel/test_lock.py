@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -192,3 +193,25 @@ def test_a_lock_that_may_not_be_read_is_not_a_free_one(lock: FileLock) -> None:
     lock.path.touch(mode=0)
     with pytest.raises(NotPermitted):
         lock.holder()
+
+
+def test_a_lock_whose_file_was_replaced_meanwhile_is_taken_anew(
+    lock: FileLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lock.hold("deploy", "anna@laptop"):
+        pass
+    real, calls = fcntl.flock, []
+
+    def replace_first(handle: int, how: int) -> None:
+        if (
+            not calls
+        ):  # between opening the file and locking it, as `lock.release` of somebody else does
+            lock.path.rename(lock.path.with_name("old"))
+        calls.append(how)
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", replace_first)
+    with lock.hold("deploy", "anna@laptop") as held:
+        held.check()
+        assert lock.path.exists(), "it holds the new file, not the one that was moved away"
+    assert len(calls) >= 2

@@ -57,3 +57,7 @@ def test_only_the_exact_form_is_a_reference(value: object) -> None:
 
 def test_a_reference_may_name_a_step_with_a_sub_key() -> None:
     assert as_ref({"$ref": "start:web-1.path"}) == Ref("start:web-1", "path")
+
+
+def test_a_plan_without_steps_has_no_groups() -> None:
+    assert list(Plan("deploy", "local", "here", ()).groups()) == []

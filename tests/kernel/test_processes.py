@@ -108,3 +108,31 @@ def test_it_is_an_effect(family: Child) -> None:
     with guard.scope(guard.Mode.DRY_RUN), pytest.raises(EffectRefused):
         processes.end_group(family.group, family.started)
     assert family.process.poll() is None
+
+
+def test_a_group_that_ends_at_the_last_moment_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(group: int, number: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", gone)
+    assert processes.end_group(os.getpgid(0), 0.0)
+
+
+def test_a_process_that_even_kill_does_not_end_does_not_hold_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[int] = []  # such a process waits for its disk; none can be made here
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append(number))
+    assert processes.end_group(os.getpgid(0), 0.0, grace=0.1)
+    assert sent == [signal.SIGTERM, signal.SIGKILL]
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError])
+def test_processes_that_cannot_be_asked_are_no_members(
+    error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(pid: int) -> int:
+        raise error
+
+    monkeypatch.setattr(os, "getpgid", refuse)
+    assert processes.members(1, 0.0) == []

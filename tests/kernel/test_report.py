@@ -135,3 +135,9 @@ def test_long_cells_are_folded_not_cut() -> None:
     words = "x" * 450
     shown = text(Report("", tables=(Table(("a", "b"), [("1", words)]),)))
     assert shown.count("x") == 450
+
+
+def test_a_table_on_a_terminal_is_boxed() -> None:
+    screen = Screen()
+    report.print_table(TABLE, screen)
+    assert "───" in screen.getvalue() and "RUNNING" in screen.getvalue()

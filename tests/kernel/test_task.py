@@ -106,3 +106,8 @@ def test_time_limits_of_kinds_are_those_of_the_contract() -> None:
         "security": 1800,
         "test": 3600,
     }
+
+
+def test_the_body_that_invoke_sees_is_never_run() -> None:
+    with pytest.raises(AssertionError, match="perform"):
+        look.body(None)

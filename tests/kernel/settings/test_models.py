@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ops.kernel.settings import data
 from ops.kernel.settings.models import Service
 
 
@@ -61,3 +62,10 @@ def test_a_recorded_service_is_read_back_the_same(given: dict[str, Any], how: st
     options: dict[str, Any] = {how: True}
 
     assert Service.model_validate(service.model_dump(mode="json", **options)) == service
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("36h", 129_600), ("90d", 7_776_000), ("2 w", 1_209_600)]
+)
+def test_an_age_is_hours_days_or_weeks(text: str, seconds: int) -> None:
+    assert data.Cleanup(table="events", column="at", keep=text).keep == seconds  # type: ignore[arg-type]
