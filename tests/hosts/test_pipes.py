@@ -44,33 +44,41 @@ def test_input_of_any_size_arrives_whole(made: Project, tmp_path: Path) -> None:
 
 
 def test_errors_go_to_the_log_and_into_the_message(made: Project) -> None:
-    with pytest.raises(StepFailed, match="exit code 3") as failed:
-        with pipes.reading(made.context, [*SH, "echo data; echo no such table >&2; exit 3"]) as it:
-            assert drain(it) == b"data\n", "nothing of the errors gets into the data"
+    with (
+        pytest.raises(StepFailed, match="exit code 3") as failed,
+        pipes.reading(made.context, [*SH, "echo data; echo no such table >&2; exit 3"]) as it,
+    ):
+        assert drain(it) == b"data\n", "nothing of the errors gets into the data"
     assert failed.value.why == "no such table"
     assert made.output == [b"no such table\n"]
 
 
 def test_a_killed_command_is_an_error_although_its_output_ended(made: Project) -> None:
-    with pytest.raises(StepFailed, match="ended by SIGKILL"):
-        with pipes.reading(made.context, [*SH, "echo half; kill -9 $$"]) as output:
-            assert drain(output) == b"half\n"
+    with (
+        pytest.raises(StepFailed, match="ended by SIGKILL"),
+        pipes.reading(made.context, [*SH, "echo half; kill -9 $$"]) as output,
+    ):
+        assert drain(output) == b"half\n"
 
 
 def test_a_command_that_refuses_its_input_says_why_itself(made: Project) -> None:
-    with pytest.raises(StepFailed, match="exit code 4") as failed:
-        with pipes.writing(made.context, [*SH, "echo not an archive >&2; exit 4"]) as command:
-            while True:
-                command.write(bytes(100_000))
+    with (
+        pytest.raises(StepFailed, match="exit code 4") as failed,
+        pipes.writing(made.context, [*SH, "echo not an archive >&2; exit 4"]) as command,
+    ):
+        while True:
+            command.write(bytes(100_000))
     assert failed.value.why == "not an archive"
 
 
 def test_an_error_of_the_block_ends_the_command_and_goes_on(made: Project) -> None:
     pid = 0
-    with pytest.raises(ZeroDivisionError):
-        with pipes.reading(made.context, [*SH, "echo $$; exec sleep 60"]) as output:
-            pid = int(output.read())
-            raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError),
+        pipes.reading(made.context, [*SH, "echo $$; exec sleep 60"]) as output,
+    ):
+        pid = int(output.read())
+        raise ZeroDivisionError
     assert not psutil.pid_exists(pid)
 
 
@@ -79,10 +87,12 @@ def test_a_command_that_hears_no_term_is_killed(
 ) -> None:
     monkeypatch.setattr("ops.hosts.runner.GRACE", 0.2)
     pid = 0
-    with pytest.raises(ZeroDivisionError):
-        with pipes.reading(made.context, [*SH, "trap '' TERM; echo $$; read x < /dev/zero"]) as it:
-            pid = int(it.read())
-            raise ZeroDivisionError
+    with (
+        pytest.raises(ZeroDivisionError),
+        pipes.reading(made.context, [*SH, "trap '' TERM; echo $$; read x < /dev/zero"]) as it,
+    ):
+        pid = int(it.read())
+        raise ZeroDivisionError
     assert not psutil.pid_exists(pid)
 
 
@@ -90,23 +100,29 @@ def test_a_command_that_hears_no_term_is_killed(
 def test_time_is_limited(made: Project, script: str) -> None:
     context = replace(made.context, deadline=Deadline(0.5))
     began = time.monotonic()
-    with pytest.raises(TimeLimitReached):
-        with pipes.reading(context, [*SH, script]) as output:
-            drain(output)
+    with (
+        pytest.raises(TimeLimitReached),
+        pipes.reading(context, [*SH, script]) as output,
+    ):
+        drain(output)
     assert time.monotonic() - began < 30, "far from the sixty seconds of the command"
 
 
 def test_time_is_limited_for_a_command_that_takes_no_input(made: Project) -> None:
     context = replace(made.context, deadline=Deadline(0.5))
-    with pytest.raises(TimeLimitReached):
-        with pipes.writing(context, ["sleep", "60"]) as command:
-            command.write(bytes(10_000_000))
+    with (
+        pytest.raises(TimeLimitReached),
+        pipes.writing(context, ["sleep", "60"]) as command,
+    ):
+        command.write(bytes(10_000_000))
 
 
 def test_a_missing_program_is_named(made: Project) -> None:
-    with pytest.raises(DependencyError, match="pg_nothing is not installed"):
-        with pipes.reading(made.context, ["pg_nothing"]):
-            pass
+    with (
+        pytest.raises(DependencyError, match="pg_nothing is not installed"),
+        pipes.reading(made.context, ["pg_nothing"]),
+    ):
+        pass
 
 
 def test_only_a_command_that_reads_may_run_in_a_dry_run(made: Project) -> None:

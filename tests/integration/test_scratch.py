@@ -74,9 +74,12 @@ def test_a_database_of_the_user_stays_closed_in_a_dry_run(made: Project) -> None
         link.symlink_to(server.socket)
         try:
             url = server.url().get_secret_value().replace(str(server.socket), str(link))
-            with guard.scope(guard.Mode.DRY_RUN), pytest.raises(Exception, match="read-only"):
-                with sql.connect(type(server.url())(url), read_only=False) as connection:
-                    connection.execute("create table a (b int)")
+            with (
+                guard.scope(guard.Mode.DRY_RUN),
+                pytest.raises(Exception, match="read-only"),
+                sql.connect(type(server.url())(url), read_only=False) as connection,
+            ):
+                connection.execute("create table a (b int)")
         finally:
             link.unlink()
 
@@ -102,9 +105,11 @@ def test_an_error_inside_ends_it(made: Project) -> None:
 
 
 def test_no_server_is_new_enough(made: Project) -> None:
-    with pytest.raises(DependencyError, match="PostgreSQL 99 or newer is not on this machine"):
-        with scratch.server(made.context, major=99):
-            pass
+    with (
+        pytest.raises(DependencyError, match="PostgreSQL 99 or newer is not on this machine"),
+        scratch.server(made.context, major=99),
+    ):
+        pass
 
 
 def test_a_server_that_does_not_start_says_why(
