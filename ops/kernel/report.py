@@ -144,10 +144,7 @@ def print_table(table: Table, out: TextIO) -> None:
     from rich.text import Text
 
     terminal = out.isatty()
-    title = Text(table.title, style="bold") if table.title else None
-    drawn = RichTable(
-        title=title, title_justify="left", box=SIMPLE_HEAD if terminal else None, pad_edge=False
-    )
+    drawn = RichTable(box=SIMPLE_HEAD if terminal else None, pad_edge=False)
     for column in table.columns:
         drawn.add_column(column, overflow="fold")
     for row in table.rows:
@@ -157,6 +154,9 @@ def print_table(table: Table, out: TextIO) -> None:
     console = Console(
         file=out, no_color=not colours(out), width=width, highlight=False, soft_wrap=False
     )
+    if table.title:  # by itself: rich would fold it to the width of the columns
+        title = redact.CENTRAL.text(readable(table.title))
+        console.print(Text(title, style="bold"), soft_wrap=True)
     if terminal:
         console.print(drawn)
         return
