@@ -6,6 +6,15 @@ from importlib import import_module
 from typing import Final
 
 MODULES: Final = (
+    "ops.backup.beside",
+    "ops.backup.drill",
+    "ops.backup.keypair",
+    "ops.backup.operation",
+    "ops.backup.prune",
+    "ops.database.cleanup",
+    "ops.database.extensions",
+    "ops.database.init",
+    "ops.database.optimize_steps",
     "ops.database.target",
     "ops.deploy.build",
     "ops.deploy.checkout",
@@ -16,6 +25,7 @@ MODULES: Final = (
     "ops.deploy.proxy",
     "ops.deploy.prune",
     "ops.deploy.releases",
+    "ops.deploy.safeguard",
     "ops.deploy.slots",
     "ops.deploy.static",
     "ops.deploy.verify",
@@ -25,6 +35,7 @@ MODULES: Final = (
     "ops.setup.envfile",
     "ops.setup.init.operation",
     "ops.setup.install",
+    "ops.setup.migrate",
 )
 
 

@@ -15,10 +15,13 @@ from ops.kernel.errors import ConfigurationError, DependencyError
 SESSIONS = ("lint", "types", "tests", "integration", "faults", "coverage")
 # Debian package: a program of it, and folders beside PATH where Debian keeps such programs.
 PACKAGES = {
+    "age": ("age",),
     "git": ("git",),
     "haproxy": ("haproxy", "/usr/sbin"),
+    "mariadb-server": ("mariadbd", "/usr/sbin"),
     "postgresql": ("initdb", "/usr/lib/postgresql/*/bin"),
     "strace": ("strace",),
+    "zstd": ("zstd",),
 }
 # Runs a command with the terminal's own input and output; returns its exit code.
 Execute = Callable[[Sequence[str]], int]

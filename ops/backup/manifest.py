@@ -64,6 +64,7 @@ class Inventory:
         tables: All that belong to the application, in the order of their names.
         extensions: Version by name, without plpgsql.
         large_objects: How many.
+        roles: Names of those that own something in it or have rights there: a restore needs them.
     """
 
     system: str
@@ -71,6 +72,7 @@ class Inventory:
     tables: tuple[Table, ...]
     extensions: Mapping[str, str] = field(default_factory=dict)
     large_objects: int = 0
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,12 @@ def read(content: bytes, name: str) -> Manifest:
         edited = checksum != _checksum(body)
         inventory = body.pop("inventory")
         tables = tuple(Table(**each) for each in inventory.pop("tables"))
+        roles = tuple(inventory.pop("roles", ()))
         proofs = tuple(Proof(**each) for each in body.pop("proofs"))
         recipients = tuple(body.pop("recipients"))
         manifest = Manifest(
             **body,
-            inventory=Inventory(**inventory, tables=tables),
+            inventory=Inventory(**inventory, tables=tables, roles=roles),
             proofs=proofs,
             recipients=recipients,
         )

@@ -8,7 +8,6 @@ when this process is killed.
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from urllib.parse import quote
 from psycopg import sql as statements
 from pydantic import SecretStr
 
-from ops.database import sql
-from ops.hosts import account, home, pipes, runner, tools
+from ops.database import scratch_cluster, sql
+from ops.database.scratch_cluster import SUPERUSER
+from ops.hosts import account, home, pipes, tools
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConnectionFailed, DependencyError, StepFailed
 
-SUPERUSER: Final = "postgres"
 _READY_SECONDS: Final = 30.0
 _POLL: Final = 0.01
 _OPTIONS: Final = {
@@ -91,7 +90,7 @@ def server(context: Context, *, major: int = 0) -> Iterator[Scratch]:
     user = account.unprivileged()
     with files.scratch("invops-pg-") as folder:
         files.make_folder(folder, mode=0o700, owner=user.owner if user else None)
-        _make_cluster(context, binaries, folder, user)
+        scratch_cluster.make(context, binaries, found, folder, user)
         options = {**_OPTIONS, "unix_socket_directories": str(folder)}
         settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         argv = [str(binaries / "postgres"), "-D", str(folder / "data"), *settings]
@@ -119,22 +118,6 @@ def _binaries(context: Context, major: int) -> tuple[Path, int]:
     # The same version if there is one, else the nearest; of equal ones the first that was found.
     best = min(fitting, key=lambda each: each[0]) if major else fitting[0]
     return best[1], best[0]
-
-
-def _make_cluster(
-    context: Context, binaries: Path, folder: Path, user: account.Account | None
-) -> None:
-    command = [
-        str(binaries / "initdb"),
-        f"--pgdata={folder / 'data'}",
-        f"--username={SUPERUSER}",
-        "--auth=trust",
-        "--no-sync",
-        "--no-instructions",
-        "--encoding=UTF8",
-        f"--locale={'C.UTF-8' if sys.platform == 'linux' else 'C'}",
-    ]
-    runner.run(context, command, reads=True, account=user)
 
 
 def _wait_ready(context: Context, made: Scratch) -> None:

@@ -123,6 +123,32 @@ class Server:
             )
         return self._url(name, name, password)
 
+    def admin_url(self, database: str = "postgres") -> SecretStr:
+        """Return the URL of a database for the superuser.
+
+        Raises:
+            ConfigurationError: Its password is lost, or the cluster was never made.
+        """
+        password = self._password(SUPERUSER)
+        if password is None:
+            raise ConfigurationError(
+                "the password of the embedded server is missing",
+                why=f"{self._credentials} does not hold it",
+                hint=f"restore that file, or move {self.home.postgres} away to begin anew",
+            )
+        return self._url(SUPERUSER, database, password)
+
+    def login(self, role: str, database: str) -> tuple[str, SecretStr] | None:
+        """Return password and URL of a role for a database, None when it never got a password."""
+        password = self._password(role)
+        return None if password is None else (password, self._url(role, database, password))
+
+    def ensure_password(self, role: str) -> None:
+        """Write a new password for a role down when it has none; who makes the role gives it to the server."""
+        with homes.locked(self.home.postgres, self.context.deadline):
+            if self._password(role) is None:
+                self._remember(role, randomness.token_urlsafe(24))
+
     def tool(self, name: str) -> Path:
         """Return a client program of the server's own version, e.g. "pg_dump".
 
@@ -182,14 +208,7 @@ class Server:
     def _admin(
         self, *, read_only: bool = False, autocommit: bool = False
     ) -> AbstractContextManager[sql.Connection]:
-        password = self._password(SUPERUSER)
-        if password is None:
-            raise ConfigurationError(
-                "the password of the embedded server is missing",
-                why=f"{self._credentials} does not hold it",
-                hint=f"restore that file, or move {self.home.postgres} away to begin anew",
-            )
-        url = self._url(SUPERUSER, "postgres", password)
+        url = self.admin_url()
         return sql.connect(url, read_only=read_only, autocommit=autocommit)
 
     def _url(self, user: str, database: str, password: str) -> SecretStr:

@@ -13,6 +13,7 @@ from psycopg import conninfo, errors, pq
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
+from ops.database import mysql_url
 from ops.kernel import files, guard
 from ops.kernel.errors import (
     ConfigurationError,
@@ -114,6 +115,8 @@ def describe(url: SecretStr) -> str:
     Raises:
         ConfigurationError: This is no URL of a database.
     """
+    if mysql_url.is_mysql(url):
+        return mysql_url.describe(url)
     parts = _OPEN | _parsed(url)
     host = str(parts.get("host") or parts.get("hostaddr") or "this machine")
     place = host if host.startswith("/") else f"{host}:{parts['port']}"
@@ -133,7 +136,8 @@ def _parsed(url: SecretStr) -> dict[str, Any]:
 
 
 def _explained(what: str, error: psycopg.Error, connecting: bool) -> OpsError:
-    why = (error.diag.message_primary or str(error)).strip()
+    # The driver's own words about a connection have several lines.
+    why = error.diag.message_primary or " ".join(str(error).split())
     state = error.sqlstate or ""
     if isinstance(error, errors.ReadOnlySqlTransaction):
         refused = NotPermitted if guard.may_change() else EffectRefused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.deploy import gate, releases
+from ops.deploy import gate, releases, safeguard
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings.models import Settings
@@ -49,5 +49,9 @@ def refuse_incompatible(context: Context, release: releases.Release) -> None:
             raise ConfigurationError(
                 f"{release.id} does not work with the database that {each.id} migrated",
                 why="its migration says breaks-old",
-                hint=f"deploy a fix, or restore the backup before it: {each.backup or 'there is none'}",
+                hint=f"deploy a fix, or go back to the database before it: {_way_back(context, each)}",
             )
+
+
+def _way_back(context: Context, release: releases.Release) -> str:
+    return safeguard.way_back(context, release.backup) if release.backup else "there is no backup"

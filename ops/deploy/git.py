@@ -105,6 +105,39 @@ def blob(context: Context, revision: Revision, path: str) -> str:
         ).strip()
 
 
+def added(
+    context: Context, revision: Revision, before: str, path: str, suffix: str
+) -> dict[str, str]:
+    """Return the files below a path that a revision has and a commit does not, with their text.
+
+    Args:
+        context: Surroundings.
+        revision: Where they are.
+        before: Full hash of the commit; all files count when it is unknown here.
+        path: Relative to the application's folder.
+        suffix: How their names end.
+    """
+    with objects(context) as environment:
+        if revision.dirty:
+            _write_tree(context, environment)
+        inside = _inside(context, str(context.settings.app.root / path))
+        there = _files(context, environment, revision.tree, inside)
+        known = _files(context, environment, before, inside) if before else set()
+        return {
+            name: _git(
+                context, "cat-file", "blob", f"{revision.tree}:{name}", environment=environment
+            )
+            for name in sorted(there - known)
+            if name.endswith(suffix)
+        }
+
+
+def _files(context: Context, environment: Mapping[str, str], tree: str, path: str) -> set[str]:
+    words = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", tree, "--", path or ".")
+    output = _git(context, *words, check=False, environment=environment)
+    return set(filter(None, output.split("\0")))
+
+
 def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
     """Write the application's folder of a tree into a folder, by git itself.
 

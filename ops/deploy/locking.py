@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ops.deploy import pipeline
+from ops.hosts import envlock
 from ops.kernel.context import Context
 from ops.kernel.lock import Holder
 from ops.kernel.plan import Plan
@@ -15,7 +15,7 @@ from ops.kernel.steps import Done, step
 def status(context: Context) -> Report:
     """Report who holds the lock."""
     name = context.settings.name
-    holder = pipeline.lock(context).holder()
+    holder = envlock.of(context).holder()
     if holder is None:
         return Report(f"{name} is not locked", data={"locked": False})
     facts = {
@@ -31,7 +31,7 @@ def status(context: Context) -> Report:
 def release(context: Context) -> Plan:
     """Plan to take the lock away from its holder."""
     name = context.settings.name
-    holder = pipeline.lock(context).holder()
+    holder = envlock.of(context).holder()
     if holder is None:
         return Plan("lock release", name, "lock", (), nothing=f"{name} is not locked")
     return Plan(
@@ -50,14 +50,14 @@ def release(context: Context) -> Plan:
 
 
 def _already(context: Context, fencing: int) -> Done | None:
-    holder = pipeline.lock(context).holder()
+    holder = envlock.of(context).holder()
     return None if _same(holder, fencing) else Done("somebody else holds it now, or nobody")
 
 
 @step(title="Take the lock away", limit=30, check=_already)
 def break_lock(context: Context, fencing: int) -> None:
     """Take the lock away from the holder that was shown."""
-    pipeline.lock(context).break_()
+    envlock.of(context).break_()
 
 
 def _same(holder: Holder | None, fencing: int) -> bool:

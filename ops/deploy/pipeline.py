@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ops.database import target
 from ops.deploy import (
+    ahead,
     build,
     checkout,
     earlier,
@@ -18,24 +19,18 @@ from ops.deploy import (
     proxy,
     prune,
     releases,
+    safeguard,
     slots,
     static,
     verify,
 )
-from ops.hosts import home
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError
-from ops.kernel.lock import FileLock, Lock
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.report import Report
 from ops.kernel.settings.models import Service, Settings
 
 PENDING = "migrations are pending"
-
-
-def lock(context: Context) -> Lock:
-    """Return the lock of the environment, on its target."""
-    return FileLock(home.of(context.settings).environment(context.settings.name) / "lock")
 
 
 def deploy(context: Context, ref: str) -> Plan:
@@ -71,11 +66,11 @@ def deploy(context: Context, ref: str) -> Plan:
         *_hooks(settings, release, "before_build"),
         *_build(release, settings.services, python=settings.python is not None),
         *_hooks(settings, release, "after_build"),
-        *_database(settings, release),
+        *_database(context, release),
         *_roll_out(settings, release, slot, before),
         releases.record.step(
             release=release,
-            backup=Ref("backup", "path") if settings.migrations else None,
+            backup=Ref("backup", "id") if settings.migrations else None,
             newest=True,
         ),
         prune.prune.step(keep=[each for each in (release, previous) if each]),
@@ -87,6 +82,9 @@ def deploy(context: Context, ref: str) -> Plan:
     }
     if revision.left_out:
         summary["left out"] = "uncommitted changes of the working tree"
+    final = ahead.irreversible(context, revision, previous)
+    if final:
+        summary["cannot be undone"] = f"migrations without a transaction: {', '.join(final)}"
     return Plan(
         "deploy",
         settings.name,
@@ -94,6 +92,7 @@ def deploy(context: Context, ref: str) -> Plan:
         tuple(steps),
         {"now": now.seen(), "release": release},
         summary,
+        destructive=bool(final),
     )
 
 
@@ -159,12 +158,16 @@ def _build(release: str, services: Mapping[str, Service], *, python: bool) -> li
     return [*installed, *built, *served]
 
 
-def _database(settings: Settings, release: str) -> list[Step]:
+def _database(context: Context, release: str) -> list[Step]:
+    settings = context.settings
     if settings.database is None or settings.migrations is None:
         return []
     return [
         *_hooks(settings, release, "before_migrate"),
-        gate.backup.step(when=PENDING, release=release),
+        safeguard.backup.step(when=PENDING, release=release),
+        safeguard.prove.step(
+            when=PENDING, backup=Ref("backup", "id"), level=safeguard.level(context)
+        ),
         gate.migrate.step(when=PENDING, release=release),
         *_hooks(settings, release, "after_migrate"),
     ]

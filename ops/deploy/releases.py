@@ -38,7 +38,7 @@ class Release:
         good: Whether it ever served healthily.
         migrations: Ids of the migrations that were pending when it came.
         breaks_older: Whether these break the releases before it.
-        backup: Path of the backup made before them.
+        backup: Id of the backup made before them.
     """
 
     id: str
@@ -189,7 +189,7 @@ def record(context: Context, release: str, backup: str | None, newest: bool) -> 
     Args:
         context: Surroundings.
         release: The release.
-        backup: Path of the backup made before its migrations.
+        backup: Id of the backup made before its migrations.
         newest: Whether it comes last now, also one from before: the way back leads to what served until now.
     """
     settings = context.settings

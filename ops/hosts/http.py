@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import ssl
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,7 @@ def get(
     unix_socket: Path | None = None,
     timeout: float = 5.0,
     deadline: Deadline | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Ask a server with GET.
 
@@ -52,6 +54,7 @@ def get(
         unix_socket: Socket to connect to instead of the host.
         timeout: Seconds for the whole answer.
         deadline: Shortens `timeout` when less time is left.
+        headers: Of the request, beside the client's own; no message shows them.
 
     Raises:
         ConnectionFailed: Nobody listens, or the answer does not come, or not in time, or is longer than 1 MB.
@@ -68,7 +71,7 @@ def get(
     try:
         with (
             httpx.Client(transport=transport, timeout=timeout, trust_env=False) as client,
-            client.stream("GET", url) as response,
+            client.stream("GET", url, headers=headers) as response,
         ):
             return _read(response, limit, where)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

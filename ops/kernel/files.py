@@ -68,6 +68,42 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o600, owner: Owner | No
     return True
 
 
+def write_new(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write a file that must not exist yet, atomically: whatever is there is never overwritten.
+
+    Raises:
+        ConfigurationError: There is one.
+        NotPermitted: The system refuses the write.
+    """
+    _effect(path, f"write {path}")
+    with translated(f"cannot write {path}"):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as opened:
+                os.fchmod(opened.fileno(), mode)
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
+            os.link(name, path)
+        except FileExistsError as error:
+            raise ConfigurationError(
+                f"{path} is there already", hint="name another file"
+            ) from error
+        finally:
+            os.unlink(name)
+        settle(path.parent)
+
+
+def settle(folder: Path) -> None:
+    """Wait until the names in a folder are on disk: after a rename that must survive a power failure."""
+    with translated(f"cannot write {folder}"):
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def make_folder(path: Path, *, mode: int = 0o700, owner: Owner | None = None) -> bool:
     """Create a folder (and its parents, readable by all) with `mode`; say whether it was missing."""
     existed = path.is_dir()
@@ -97,6 +133,19 @@ def make_record(path: Path) -> None:
                 handle = os.open(each, os.O_CREAT | os.O_WRONLY, 0o600)
                 os.write(handle, content)
                 os.close(handle)
+
+
+def write_record(path: Path, data: str) -> None:
+    """Write a record of our own, such as a report, atomically, 0600 in a 0700 folder that git ignores.
+
+    Allowed in a dry run and in a read task: it says what was seen, and changes nothing of the project.
+    """
+    make_record(path)
+    with translated(f"cannot write {path}"):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(data)
+        os.replace(name, path)
 
 
 def remove(path: Path) -> bool:

@@ -104,6 +104,8 @@ migrations = sa.Table(
     _text("result"),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("recorded", sa.Double, nullable=False),
+    _text("commit_id"),
+    _moment("finished"),
     sa.Index("migration_history_by_environment", "environment", "id"),
 )
 
@@ -146,7 +148,7 @@ audit = sa.Table(
 GRANTS = {
     runs.name: "SELECT, INSERT, UPDATE",
     steps.name: "SELECT, INSERT, UPDATE",
-    migrations.name: "SELECT, INSERT",
+    migrations.name: "SELECT, INSERT, UPDATE",
     health.name: "SELECT, INSERT",
     audit.name: "SELECT, INSERT",
     "state_version": "SELECT",

@@ -100,7 +100,9 @@ def show_plan(plan: Plan, stream: TextIO) -> None:
 
 
 def _limit(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"
+    if seconds < 120:
+        return f"{seconds:g} s"
+    return f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:g} h"
 
 
 def _undo(step: Any) -> str:

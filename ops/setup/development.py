@@ -13,7 +13,7 @@ from ops.kernel.errors import ConfigurationError, DependencyError
 from ops.kernel.lock import FileLock, Lock
 from ops.kernel.plan import Plan, Step
 from ops.kernel.report import Report
-from ops.setup import envfile, install, variables, workspace
+from ops.setup import envfile, install, migrate, variables, workspace
 
 PENDING = "migrations are pending"
 
@@ -137,8 +137,8 @@ def _migrations(context: Context) -> list[Step]:
     if settings.migrations is None or settings.database is None:
         return []
     if not workspace.python_ready(settings) or not _reachable(context):
-        return [install.migrate.step(when=PENDING)]
-    return [install.migrate.step()] if install.pending(context) else []
+        return [migrate.migrate.step(when=PENDING)]
+    return [migrate.migrate.step()] if migrate.pending(context) else []
 
 
 def _reachable(context: Context) -> bool:

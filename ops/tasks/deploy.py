@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 def deploy(call: Invocation, ref: str = "") -> Report:
     """Deploy an environment: back up, migrate, start the new release, switch, check."""
     from ops.deploy import pipeline
+    from ops.hosts import envlock
 
-    return pipeline.announce(
-        call.operate(pipeline.deploy, lock=pipeline.lock, ref=ref), call.settings
-    )
+    return pipeline.announce(call.operate(pipeline.deploy, lock=envlock.of, ref=ref), call.settings)
 
 
 @task(
@@ -33,10 +32,9 @@ def deploy(call: Invocation, ref: str = "") -> Report:
 def rollback(call: Invocation, to: str = "") -> Report:
     """Go back to an earlier release that served well."""
     from ops.deploy import pipeline
+    from ops.hosts import envlock
 
-    return pipeline.announce(
-        call.operate(pipeline.rollback, lock=pipeline.lock, to=to), call.settings
-    )
+    return pipeline.announce(call.operate(pipeline.rollback, lock=envlock.of, to=to), call.settings)
 
 
 @task(level=READ, kind="verification")

@@ -50,19 +50,19 @@ def show(call: Invocation, run_id: str, output: bool = False) -> Report:
 def resume(call: Invocation, run_id: str) -> Report:
     """Finish a run whose process is gone: steps that are done stay done."""
     from ops import steps_catalog
-    from ops.deploy import pipeline
+    from ops.hosts import envlock
     from ops.kernel import recovery
 
     steps_catalog.load()
-    return recovery.resume(call, run_id, pipeline.lock)
+    return recovery.resume(call, run_id, envlock.of)
 
 
 @task(level=WRITE, kind="deploy", help={"run_id": "Which run, from runs.list."})
 def undo(call: Invocation, run_id: str) -> Report:
     """Take back every step that a run started whose process is gone."""
     from ops import steps_catalog
-    from ops.deploy import pipeline
+    from ops.hosts import envlock
     from ops.kernel import recovery
 
     steps_catalog.load()
-    return recovery.undo(call, run_id, pipeline.lock)
+    return recovery.undo(call, run_id, envlock.of)

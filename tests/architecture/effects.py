@@ -15,7 +15,7 @@ MODULES = {
         "sockets": "socket asyncio",
         "HTTP": "http urllib.request urllib3 httpx requests aiohttp",
         "RPC": "xmlrpc supervisor",
-        "SQL": "psycopg asyncpg sqlite3 sqlalchemy alembic",
+        "SQL": "psycopg asyncpg pymysql sqlite3 sqlalchemy alembic",
         "other services": "smtplib ftplib paramiko fabric boto3 botocore",
     }.items()
     for name in names.split()

@@ -35,12 +35,18 @@ ALLOWED = {
     "RPC": {"ops.hosts.rpc": "guard.effect before calls that change"},
     "SQL": {
         "ops.database.sql": "a read-only transaction in a dry run",
+        "ops.database.mysql": "a read-only session in a dry run",
+        "ops.database.mysql_code": "the errors of PyMySQL, and its session of ops.database.mysql",
         "ops.database.alembic_probe": "runs on the application's Python, changes nothing",
+        "ops.database.schema.models_probe": "runs on the application's Python, connects to nothing",
         "ops.kernel.store": "our own state: a dry run may record itself",
         "ops.kernel.tables": "our own state",
         "ops.kernel.state_migrations": "our own state",
     },
-    "other services": {},
+    "other services": {
+        "ops.backup.storage.s3_client": "guard.effect before changes, and for all that is not known to read",
+        "ops.backup.storage.s3_errors": "the errors of boto3, calls nothing",
+    },
 }
 UNGUARDED = {"ops.bootstrap"}  # makes the environment that everything else runs in
 

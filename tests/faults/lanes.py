@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ops.deploy import observe, pipeline
-from ops.hosts import orphans
+from ops.deploy import observe
+from ops.hosts import envlock, orphans
 from ops.kernel import settings
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -133,7 +133,7 @@ def assert_serves(lane: Lane, release: str) -> None:
     assert now.release == release and now.daemon and now.proxy, now
     assert_processes(lane, {"proxy": 2, f"{now.active}-web": 1})
     assert not lane.half_made(), lane.half_made()
-    assert pipeline.lock(lane.context()).holder() is None
+    assert envlock.of(lane.context()).holder() is None
 
 
 def assert_processes(lane: Lane, expected: dict[str, int]) -> None:

@@ -81,7 +81,14 @@ def test_second_of_two_migrations_fails(served: Project) -> None:
         served.put("db/2_price.sql", "ALTER TABLE orders ADD COLUMN price int;\n")
         served.put("db/3_bad.sql", "UPDATE orders SET price = 'much';\n")
         failing(served, "3_bad.sql failed", "invalid input syntax")
-    assert list((served.own / "backups").glob("*.dump"))
+    assert list((served.own / "backups").glob("*.json")), "the backup stays"
+
+
+BROKEN = """#!/bin/sh
+[ "$1" = --version ] && exec {} --version
+echo 'pg_dump: error: out of cheese' >&2
+exit 1
+"""
 
 
 def test_backup_fails(served: Project, tmp_path: Path) -> None:
@@ -94,7 +101,7 @@ def test_backup_fails(served: Project, tmp_path: Path) -> None:
     for each in tools.iterdir():
         (broken / each.name).symlink_to(each)
     (broken / "pg_dump").unlink()
-    (broken / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump: error: out of cheese' >&2\nexit 1\n")
+    (broken / "pg_dump").write_text(BROKEN.format(tools / "pg_dump"))
     (broken / "pg_dump").chmod(0o755)
     dumps = set((served.own / "backups").glob("*"))
     with unchanged(served):

@@ -76,8 +76,8 @@ def test_new_commit_and_back_until_a_migration_breaks_the_old_one(ledger: Projec
     assert ledger.deployed() == third
     refused = ledger.run("rollback")
     assert refused.code == 3
-    (backup,) = (ledger.own / "backups").glob(f"*-{third}.dump")
-    assert str(backup) in refused.text
+    backup = ledger.backup_before(third)
+    assert backup in refused.text
     posted = httpx.post(f"http://127.0.0.1:{ledger.port}/entries", json={})
     assert posted.status_code == 201
 

@@ -229,3 +229,13 @@ def test_the_scratch_folder_itself_may_be_changed_in_a_dry_run() -> None:
         files.make_folder(folder, mode=0o755)
         assert files.in_scratch(folder) and files.in_scratch(folder / "a" / "b")
         assert not files.in_scratch(folder.parent)
+
+
+def test_a_record_of_our_own_may_be_written_by_a_read_task(tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "seen.json"
+    with guard.scope(guard.Mode.READ):
+        files.write_record(path, "first")
+        files.write_record(path, "second")
+    assert path.read_text() == "second"
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert sorted(each.name for each in path.parent.iterdir()) == [".gitignore", "seen.json"]

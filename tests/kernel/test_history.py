@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from ops.kernel import guard, tables
 from ops.kernel.errors import EffectRefused, OpsError
-from ops.kernel.history import History
+from ops.kernel.history import History, LastMigration
 from ops.kernel.journal import Journal
 from ops.kernel.store import State
 from tests.support.state import new_run
@@ -21,7 +21,7 @@ MIGRATION = {
     "version": "0002",
     "name": "orders",
     "checksum": "ab" * 32,
-    "result": "done",
+    "commit": "cd" * 20,
 }
 HEALTH = {
     "environment": "local",
@@ -32,12 +32,29 @@ HEALTH = {
 }
 
 
-def test_a_migration_of_a_run_is_recorded(state: State) -> None:
+def test_a_migration_of_a_run_is_running_until_it_has_ended(state: State) -> None:
     run_id = Journal(state).begin(new_run())
-    History(state).migration(run_id=run_id, seconds=1.5, **MIGRATION)
-    row = state.rows(sa.select(tables.migrations))[0]
-    assert (row.run_id, row.version, row.seconds) == (run_id, "0002", 1.5)
+    history = History(state)
+    record = history.migration_begun(run_id=run_id, **MIGRATION)
+    (row,) = state.rows(sa.select(tables.migrations))
+    assert (row.run_id, row.version, row.commit_id) == (run_id, "0002", "cd" * 20)
+    assert (row.result, row.finished) == ("running", None)
     assert abs(row.recorded - time.time()) < 60
+    history.migration_ended(record, "done")
+    (row,) = state.rows(sa.select(tables.migrations))
+    assert row.result == "done"
+    assert row.seconds == pytest.approx(row.finished - row.recorded, abs=0.1)
+
+
+def test_the_last_record_of_a_migration_counts(state: State) -> None:
+    history = History(state)
+    first = history.migration_begun(run_id=None, **MIGRATION)
+    history.migration_ended(first, "failed")
+    assert history.migrations("local", MIGRATION["target"])["0002"].result == "failed"
+    history.migration_begun(run_id=None, **MIGRATION)
+    last = {"0002": LastMigration("running", "", None)}
+    assert history.migrations("local", MIGRATION["target"]) == last
+    assert history.migrations("local", "another database") == {}
 
 
 def test_a_health_check_outside_of_a_run_is_recorded(state: State) -> None:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 
@@ -66,7 +67,7 @@ class Postgres:
 
     def url(self, name: str, user: str = "owner") -> str:
         """Return the URL of a database."""
-        return f"postgresql://{user}@/{name}?host={self.folder}"
+        return f"postgresql://{user}@/{quote(name, safe='')}?host={self.folder}"
 
     def connect(self, name: str, user: str = "owner") -> psycopg.Connection[Any]:
         """Connect; each statement is its own transaction."""

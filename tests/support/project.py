@@ -114,6 +114,13 @@ class Project:
         """Folder of its environment below the home: releases, slots, proxy, lock, backups."""
         return self.base / "environments" / self.environment
 
+    def backup_before(self, release: str) -> str:
+        """Return the id of the proved backup that the deploy of a release made."""
+        manifests = [json.loads(path.read_text()) for path in (self.own / "backups").glob("*.json")]
+        (made,) = [each for each in manifests if each["release"] == release]
+        assert [(each["level"], each["verdict"]) for each in made["proofs"]] == [("data", "PASSED")]
+        return str(made["id"])
+
     def run(self, *words: str, **variables: str) -> Ran:
         """Run a task to its end."""
         process = self.start(*words, **variables)

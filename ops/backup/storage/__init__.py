@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from ops.kernel.context import Context
+
+S3: Final = "s3://"
 
 
 @dataclass(frozen=True)
@@ -76,3 +82,26 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Remove what killed writers left behind, return how many."""
+
+
+def of(context: Context) -> Store:
+    """Return where the environment's backups are kept: below `<app>/<environment>/` of the chosen destination.
+
+    Without a destination it is a folder of the environment in this machine's home.
+    """
+    settings = context.settings
+    chosen = settings.environment.backup_destination or settings.backup.destination
+    below = f"{settings.app.name}/{settings.name}"
+    if chosen.startswith(S3):
+        from ops.backup.storage.s3 import S3Store
+
+        bucket, _, prefix = chosen.removeprefix(S3).partition("/")
+        inside = "/".join(filter(None, (prefix.strip("/"), below)))
+        return S3Store(context, bucket, inside)
+    from ops.backup.storage.folder import FolderStore
+    from ops.hosts import home
+
+    if chosen:
+        base = settings.folder / Path(chosen).expanduser()
+        return FolderStore(base / below, base)
+    return FolderStore(home.of(settings).environment(settings.name) / "backups", None)

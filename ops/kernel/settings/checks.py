@@ -152,6 +152,9 @@ def _sections(parsed: Parsed) -> Iterator[Finding]:
         yield ("migrations",), "needs a section [database]"
     if migrations and migrations.kind == "alembic" and "python" not in parsed.raw:
         yield ("migrations", "kind"), "is 'alembic', which needs a section [python]"
+    database = parsed.one("database", data.Database)
+    if migrations and database and database.engine == "mysql" and migrations.kind == "sql":
+        yield ("migrations", "kind"), "is 'sql', which is for PostgreSQL: MySQL needs 'alembic'"
 
 
 def _paths(parsed: Parsed) -> Iterator[Finding]:

@@ -5,5 +5,5 @@ Opening compares one row with `REVISIONS`; Alembic is imported only when somethi
 
 from __future__ import annotations
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]

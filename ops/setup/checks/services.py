@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from ops.database import sql
+from ops.database import mysql, mysql_url, sql
 from ops.database.server import Server
 from ops.hosts import orphans, ports
 from ops.hosts.supervisor import Daemon
@@ -166,7 +166,8 @@ def _external(machine: Machine) -> Result:
     assert url is not None
     try:
         where = sql.describe(url)
-        with sql.connect(url, read_only=True):
+        connect = mysql.connect if mysql_url.is_mysql(url) else sql.connect
+        with connect(url, read_only=True):
             return Result("database", "ok", f"{where} answers")
     except OpsError as error:
         return Result("database", "wrong", str(error), error.hint, error.exit_code)
