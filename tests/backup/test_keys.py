@@ -12,7 +12,9 @@ from ops.backup import keys
 from ops.kernel.errors import ConfigurationError, NotPermitted
 from tests.support.vault import Vault
 
-KEY = pyrage.x25519.Identity.generate()
+KEY = pyrage.x25519.Identity.from_str(
+    "AGE-SECRET-KEY-1MY9QRV2Y3ADCER8V0AN65J7CQTY24P490787ENQ8YEYGCFYHCVQSLQ8RQA"
+)  # the same in each process of the tests, whose names carry it
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class Example:
     """How a task is called so that it has something to do.
 
     Args:
-        words: Arguments beside `--dry-run`; `{env}` and `{run}` are filled in.
+        words: Arguments beside `--dry-run`; `{env}`, `{run}` and `{backup}` are filled in.
         prepare: A real run that comes before.
         locked: Whether another process holds the environment's lock.
         below: Folder to be in, below the repository.
@@ -44,9 +44,19 @@ class Example:
 
 
 EXAMPLES = {
+    "backup.backup": Example(),
+    "backup.key": Example(),
+    "backup.prune": Example(),
+    "backup.restore": Example(("--env", "{env}", "--id", "{backup}")),
+    "backup.verify": Example(),
+    "db.extensions": Example(),
+    "db.init": Example(),
+    "db.migrate": Example(),
     "deploy": Example(),
     "init": Example((), below="../bare"),
     "lock.release": Example(locked=True),
+    "maintenance.cleanup": Example(),
+    "maintenance.optimize": Example(),
     "rollback": Example(),
     "runs.resume": Example(("{run}",)),
     "runs.undo": Example(("{run}",)),
@@ -58,15 +68,31 @@ EXAMPLES = {
 """One for each changing task: a new task needs one here."""
 
 
+DATA = """[backup]
+keep_last = 1
+keep_daily = 0
+keep_weekly = 0
+keep_monthly = 0
+
+[cleanup.orders]
+table = "orders"
+column = "at"
+keep = "30d"
+
+"""
+
+
 @dataclass(frozen=True)
 class Deployed:
-    """A project with two releases and a deploy that was killed."""
+    """A project with two releases, backups, old rows, a pending migration and a deploy that was killed."""
 
     made: Project
     run: str
+    backup: str
 
     def fill(self, words: tuple[str, ...]) -> list[str]:
-        return [word.format(env=self.made.environment, run=self.run) for word in words]
+        env = self.made.environment
+        return [word.format(env=env, run=self.run, backup=self.backup) for word in words]
 
 
 @pytest.fixture(scope="module")
@@ -79,18 +105,26 @@ def deployed() -> Iterator[Deployed]:
         tiny.edit(
             "ops.toml",
             "[environments.",
-            '[environments.development]\ntarget = "local"\n\n[environments.',
+            f'{DATA}[environments.development]\ntarget = "local"\n\n[environments.',
         )
         for _ in range(2):
             tiny.commit()
             tiny.deployed()
+            tiny.put(
+                "db/2_at.sql",
+                "ALTER TABLE orders ADD COLUMN at timestamptz DEFAULT '2020-01-01';\n",
+            )
+        for _ in range(2):
+            assert tiny.run("backup").code == 0
+        tiny.put("db/3_more.sql", "CREATE TABLE more (a int);\n")
         tiny.commit()
         tiny.program = [sys.executable, "-m", "tests.faults.run"]
         killed = tiny.run("deploy", FAULT="kill:step.acted:checkout")
         assert killed.code < 0, killed.text
         tiny.program = [sys.executable, "-m", "ops.program"]
         runs = tiny.json("runs.list")["runs"]
-        yield Deployed(tiny, str(runs[0]["id"]))
+        backups = tiny.json("backup.list")["backups"]
+        yield Deployed(tiny, str(runs[0]["id"]), str(backups[0]["id"]))
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def add(
         notes.append(f"no lint: {error}")
     try:
         traced = lint.trace(context, earlier, texts, server_major=major)
-        findings, locks = sorted({*findings, *traced.findings}), traced.locks
+        findings, locks = lint.agreed(texts, findings, traced), traced.locks
     except OpsError as error:
         notes.append(f"no lock trace: {error}")
     by_file = {each.path: each.text for each in texts}
