@@ -265,8 +265,10 @@ def _contradictions(
 def _commit(context: Context) -> str:
     """Return the commit of the working tree, with `-dirty` when it has changes; empty without git."""
     argv = ["git", "-C", str(context.settings.folder), "describe", "--always", "--abbrev=40"]
+    argv += ["--dirty", "--exclude=*"]
+    variables = {"GIT_OPTIONAL_LOCKS": "0"}  # a dry run must not even refresh the index
     try:
-        ran = runner.run(context, [*argv, "--dirty", "--exclude=*"], reads=True, check=False)
+        ran = runner.run(context, argv, reads=True, environment=variables, check=False)
     except DependencyError:
         return ""
     return ran.stdout.strip()

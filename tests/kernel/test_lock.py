@@ -200,7 +200,8 @@ def test_a_lock_whose_file_was_replaced_meanwhile_is_taken_anew(
 ) -> None:
     with lock.hold("deploy", "anna@laptop"):
         pass
-    real, calls = fcntl.flock, []
+    real = fcntl.flock
+    calls: list[int] = []
 
     def replace_first(handle: int, how: int) -> None:
         if (
