@@ -90,7 +90,7 @@ def told(report: Report, environment: str) -> Report:
             report,
             facts={"database": name, "url": url, **report.facts},
             hints=(
-                f"psql '{url}'",
+                *((f"psql '{url}'",) if url.startswith("postgresql:") else ()),
                 f"in the place of the environment's: inv backup.restore --id {id} --replace --env {environment}",
                 f"drop it: {made['drop']}",
             ),

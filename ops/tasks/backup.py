@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 @task(
     level=WRITE,
     kind="backup",
+    name="create",
     default=True,
     help={"db_type": "postgres or mysql; must be what ops.toml says (default: that)."},
 )

@@ -44,7 +44,7 @@ class Example:
 
 
 EXAMPLES = {
-    "backup.backup": Example(),
+    "backup.create": Example(),
     "backup.key": Example(),
     "backup.prune": Example(),
     "backup.restore": Example(("--env", "{env}", "--id", "{backup}")),

@@ -80,7 +80,7 @@ class Variable:
     points: bool = False
 
 
-_POSTGRES: Final = _url("postgresql", "postgres")
+_DATABASE: Final = _url("postgresql", "postgres", "mysql", "mysql+pymysql", "mariadb")
 _STATE: Final = _url("postgresql", "postgres", "postgresql+psycopg")
 # A later line for the same field wins.
 VARIABLES: Final = (
@@ -112,7 +112,7 @@ VARIABLES: Final = (
     Variable(
         "DATABASE_URL",
         "database_url",
-        _POSTGRES,
+        _DATABASE,
         "External database, in place of the environment's `database_url`.",
         points=True,
     ),

@@ -17,6 +17,7 @@ Faults = Callable[..., list[str]]
 
 TRUTH = [("true", True), ("True", True), (" YES ", True), ("on", True), ("1", True)]
 LEVELS = "must be 'debug', 'info', 'warning' or 'error'"
+DATABASE = "'postgresql://', 'postgres://', 'mysql://', 'mysql+pymysql://' or 'mariadb://'"
 STATE = "'postgresql://', 'postgres://' or 'postgresql+psycopg://'"
 UNTRUTH = [("false", False), ("FALSE", False), ("no", False), ("off", False), ("0", False)]
 
@@ -55,7 +56,7 @@ def test_anything_else_is_a_named_fault(
         ({"OPS_LOG_LEVEL": "9"}, f"OPS_LOG_LEVEL {LEVELS}, not '9'"),
         ({"OPS_HOME": "relative"}, "OPS_HOME must be an absolute path, not 'relative'"),
         ({"OPS_STATE_URL": "mysql://u:secret@h/d"}, f"OPS_STATE_URL must be a URL that starts with {STATE}"),
-        ({"DATABASE_URL": "secret"}, "DATABASE_URL must be a URL that starts with 'postgresql://' or 'postgres://'"),
+        ({"DATABASE_URL": "secret"}, f"DATABASE_URL must be a URL that starts with {DATABASE}"),
         ({"REDIS_URL": "http://h"}, "REDIS_URL must be a URL that starts with 'redis://' or 'rediss://'"),
         ({"SUPABASE_URL": "h"}, "SUPABASE_URL must be a URL that starts with 'https://' or 'http://'"),
         ({"SUPABASE_ANON_KEY": "abc"}, "SUPABASE_ANON_KEY has fewer than 6 characters, too few to be hidden in output"),
