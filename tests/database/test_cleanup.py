@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from ops.database import cleanup_look
 from ops.kernel import exits
-from tests.support import roles
-from tests.support.commands import Command
-from tests.support.postgres import Postgres
 from tests.support.retention import Retention
-from tests.support.roles import Site
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with roles.server() as running:
-        yield running
-
-
-@pytest.fixture
-def db(
-    server: Postgres,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Retention:
-    users = {"database_url": "owner"}
-    made = Retention(Site(tmp_path, server, server.create(), users, Command(capsys), monkeypatch))
-    made.begin()
-    return made
 
 
 def test_old_rows_go_and_young_ones_stay_and_a_second_run_has_nothing_to_do(db: Retention) -> None:

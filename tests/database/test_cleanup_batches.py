@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,32 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ops.database import cleanup_batches
-from tests.support import roles
-from tests.support.commands import Command
-from tests.support.postgres import Postgres
 from tests.support.retention import Retention
-from tests.support.roles import Site
 
 LIMIT = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with roles.server() as running:
-        yield running
-
-
-@pytest.fixture
-def db(
-    server: Postgres,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Retention:
-    users = {"database_url": "owner"}
-    made = Retention(Site(tmp_path, server, server.create(), users, Command(capsys), monkeypatch))
-    made.begin()
-    return made
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/Los_Angeles"])

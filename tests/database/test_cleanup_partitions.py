@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import psycopg
 import pytest
 
 from ops.database import cleanup_partitions
 from ops.kernel import exits
-from tests.support import roles
-from tests.support.commands import Command
-from tests.support.postgres import Postgres
 from tests.support.retention import Retention
-from tests.support.roles import Site
 
 # Three months of 30 days each before today, today's, in which the limit of 30 days lies, and the next.
 MONTHS = """
@@ -27,24 +20,10 @@ do $$ begin
 end $$"""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with roles.server() as running:
-        yield running
-
-
 @pytest.fixture
-def db(
-    server: Postgres,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Retention:
-    users = {"database_url": "owner"}
-    made = Retention(Site(tmp_path, server, server.create(), users, Command(capsys), monkeypatch))
-    made.begin()
-    made.rule("logs", table="logs")
-    return made
+def db(db: Retention) -> Retention:
+    db.rule("logs", table="logs")
+    return db
 
 
 def partitioned(db: Retention, kind: str = "timestamptz", more: str = "") -> None:

@@ -2,50 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.support import roles
-from tests.support.commands import Command
-from tests.support.postgres import Postgres
 from tests.support.roles import Site
-
-NUMBERS = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with roles.server() as running:
-        yield running
-
-
-@pytest.fixture
-def empty(
-    server: Postgres,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Site:
-    """Return a site without a database."""
-    name = f"shop{next(NUMBERS)}"
-    made = Site(tmp_path, server, name, roles.users(name), Command(capsys), monkeypatch)
-    made.write('schemas = ["public", "sales"]')
-    return made
-
-
-@pytest.fixture
-def site(empty: Site) -> Site:
-    """Return a site whose database is made, with a table of a migration in each schema."""
-    answer = empty("db.init")
-    assert answer.code == 0, answer.err
-    with empty.connect("migration_url") as owner:
-        owner.execute("create table orders (id serial primary key, total int)")
-        owner.execute("create table sales.totals (id int generated always as identity, day date)")
-    return empty
-
 
 DRIFT = {
     "attribute": ("alter role {n}_app createdb", "role {n}_app", "has createdb: take it away"),
