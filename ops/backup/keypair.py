@@ -47,13 +47,15 @@ def plan(context: Context, out: str) -> Plan:
     """
     settings = context.settings
     path = Path(out).expanduser().absolute() if out else settings.ops_folder / NAME
-    if path.exists() or path.is_symlink():
+    with files.translated(f"cannot look for {path}"):
+        there, folder = path.exists() or path.is_symlink(), path.parent.is_dir()
+    if there:
         raise ConfigurationError(
             f"{path} is there already: a key is never overwritten",
             why="archives that it opens would be lost",
             hint="name another file: inv backup.key --out FILE",
         )
-    if out and not path.parent.is_dir():
+    if out and not folder:
         raise ConfigurationError(
             f"there is no folder {path.parent}", hint=f"mkdir -p {path.parent}"
         )

@@ -66,8 +66,9 @@ def take(context: Context, url: SecretStr, *, purpose: str, release: str = "") -
     with store.writer(name) as sink:
         with dumper.dump(context, url, tool) as dump:
             written = archive.write(context, dump, sink, recipients, expected)
-            _refuse_empty(written)
             inventory = dump.inventory()
+        # After the block, which has the tool's own words when it failed.
+        _refuse_empty(written)
         _refuse_no_tables(context, inventory)
     made = Manifest(
         id=id,

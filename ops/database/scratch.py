@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from ops.database import scratch_cluster, sql
 from ops.database.scratch_cluster import SUPERUSER
-from ops.hosts import account, home, pipes, tools
+from ops.hosts import account, home, tools, watched
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -40,11 +40,6 @@ _OPTIONS: Final = {
     "maintenance_work_mem": "256MB",
     "logging_collector": "off",
 }
-# Until the pipe closes; then SIGQUIT, which does not wait for anything, and the data go.
-_WATCH: Final = """folder=$1; shift
-"$@" </dev/null & server=$!
-while read -r _; do :; done
-kill -QUIT "$server" 2>/dev/null; wait "$server"; rm -rf "$folder"; exit 0"""
 
 
 @dataclass(frozen=True)
@@ -94,8 +89,8 @@ def server(context: Context, *, major: int = 0) -> Iterator[Scratch]:
         options = {**_OPTIONS, "unix_socket_directories": str(folder)}
         settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         argv = [str(binaries / "postgres"), "-D", str(folder / "data"), *settings]
-        watch = ["sh", "-c", _WATCH, "invops-scratch", str(folder), *argv]
-        with pipes.writing(context, watch, account=user, reads=True):
+        # SIGQUIT waits for nothing.
+        with watched.running(context, folder, argv, signal="QUIT", account=user):
             made = Scratch(binaries, found, folder)
             _wait_ready(context, made)
             yield made

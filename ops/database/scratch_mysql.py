@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from ops.database import mysql, mysql_programs
 from ops.database.mysql_programs import Program, Version
-from ops.hosts import account, pipes, runner
+from ops.hosts import account, runner, watched
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -49,11 +49,6 @@ _SERVER: Final = (
     "--innodb-strict-mode=off",
     "--log-bin-trust-function-creators=on",
 )
-# Until the pipe closes; then KILL, since every other signal makes it shut down in good order, and the data go.
-_WATCH: Final = """folder=$1; shift
-"$@" </dev/null & server=$!
-while read -r _; do :; done
-kill -KILL "$server" 2>/dev/null; wait "$server"; rm -rf "$folder"; exit 0"""
 
 
 @dataclass(frozen=True)
@@ -107,8 +102,8 @@ def server(context: Context, *, least: Version | None = None) -> Iterator[Scratc
             *_OPTIONS,
             *_SERVER,
         ]
-        watch = ["sh", "-c", _WATCH, "invops-scratch", str(folder), *argv]
-        with pipes.writing(context, watch, account=user, reads=True):
+        # Every other signal makes it shut down in good order.
+        with watched.running(context, folder, argv, signal="KILL", account=user):
             _wait_ready(made)
             yield made
 

@@ -211,7 +211,8 @@ def scratch(prefix: str = "invops-") -> Iterator[Path]:
     """Give a private temporary folder that is gone afterwards; writing below it is allowed in a dry run."""
     with (
         translated("cannot make a temporary folder"),
-        tempfile.TemporaryDirectory(prefix=prefix) as name,
+        # What is still being written into it is not worth hiding the error that ended the block.
+        tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name,
     ):
         folder = Path(name)
         _scratch.add(folder)

@@ -21,6 +21,7 @@ from tests.support.sample import Ended, ended
 from tests.support.vault import Vault
 
 pytestmark = pytest.mark.faults
+SMALL, BIG = "small", "big"
 LARGE = 700_000
 """Rows of the large database: enough that its dump can be caught in the middle."""
 
@@ -28,9 +29,12 @@ LARGE = 700_000
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     with Postgres.begin() as made:
-        with made.connect(made.create()) as connection:
+        with made.connect("postgres") as connection:
+            connection.execute(f"create database {SMALL}".encode())
+            connection.execute(f"create database {BIG}".encode())
+        with made.connect(SMALL) as connection:
             connection.execute("create table small as select n from generate_series(1, 100) n")
-        with made.connect(made.create()) as connection:
+        with made.connect(BIG) as connection:
             text = "md5(n::text) || md5((n + 1)::text) || md5((n + 2)::text)"
             rows = f"select n as id, {text} as text from generate_series(1, {LARGE}) n"
             connection.execute(f"create table large as {rows}".encode())
@@ -39,12 +43,12 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def small(tmp_path: Path, server: Postgres) -> Vault:
-    return Vault(tmp_path, server.url("test1"))
+    return Vault(tmp_path, server.url(SMALL))
 
 
 @pytest.fixture
 def large(tmp_path: Path, server: Postgres) -> Vault:
-    return Vault(tmp_path, server.url("test2"))
+    return Vault(tmp_path, server.url(BIG))
 
 
 class Nowhere:
@@ -219,7 +223,7 @@ def test_a_server_that_stops_in_the_middle(large: Vault, server: Postgres) -> No
 
 
 def test_a_signal_while_a_table_is_locked(small: Vault, server: Postgres) -> None:
-    with server.connect("test1") as holder, holder.transaction():
+    with server.connect(SMALL) as holder, holder.transaction():
         holder.execute("lock table small in access exclusive mode")
         process = small.start("backup")
         waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"

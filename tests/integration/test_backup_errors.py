@@ -27,14 +27,16 @@ def server() -> Iterator[Postgres]:
         rules.write_text(f"local all guarded scram-sha-256\n{rules.read_text()}")
         made.stop()
         made.start()
-        with made.connect(made.create()) as connection:
+        with made.connect("postgres") as connection:
+            connection.execute("create database shop_prod")
+        with made.connect("shop_prod") as connection:
             connection.execute("create table t as select n from generate_series(1, 1000) n")
         yield made
 
 
 @pytest.fixture
 def vault(tmp_path: Path, server: Postgres) -> Vault:
-    return Vault(tmp_path, server.url("test1"))
+    return Vault(tmp_path, server.url("shop_prod"))
 
 
 @pytest.fixture
@@ -61,10 +63,10 @@ def assert_refused(answer: Answer, code: int, said: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "code", "said"),
     [
-        ("/test1", "/unknown", 4, 'database "unknown" does not exist'),
+        ("/shop_prod", "/unknown", 4, 'database "unknown" does not exist'),
         ("owner@", "nobody-there@", 4, 'role "nobody-there" does not exist'),
         ("owner@", "guarded:wrong-password@", 4, "password authentication failed"),
-        ("?host=/", "?host=/not-there/", 4, "cannot connect to database test1"),
+        ("?host=/", "?host=/not-there/", 4, "cannot connect to database shop_prod"),
         ("postgresql://", "", 3, "the URL of the database is not valid"),
     ],
 )
