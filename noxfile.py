@@ -105,19 +105,20 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the unit tests."""
-    measured(session, "tests", "not integration and not faults")
+    measured(session, "tests", "not integration and not faults", workers=os.cpu_count() or 1)
 
 
 @nox.session
 def integration(session: nox.Session) -> None:
     """Run the tests against real components."""
-    measured(session, "integration", "integration")
+    measured(session, "integration", "integration", workers=os.cpu_count() or 1)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """End processes, fill disks and use up time limits at each step."""
-    measured(session, "faults", "faults")
+    # One after the other: each already runs several deploys at once, and time limits are what they are about.
+    measured(session, "faults", "faults", workers=0)
 
 
 @nox.session
@@ -161,13 +162,13 @@ def install(session: nox.Session, lock: str) -> None:
     session.install("--require-hashes", "-r", lock)
 
 
-def measured(session: nox.Session, name: str, marker: str) -> None:
-    """Run the tests with `marker` under branch coverage, each session into its own data files."""
+def measured(session: nox.Session, name: str, marker: str, *, workers: int) -> None:
+    """Run the tests with `marker` under branch coverage in `workers` processes; each session has its own data."""
     install(session, "requirements/tests.txt")
     data = DATA / name
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     session.env["COVERAGE_FILE"] = str(data / "data")
-    # They wait more than they compute; files stay together, because their fixtures are expensive.
-    workers = ["--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile"]
-    session.run("coverage", "run", "-m", "pytest", "-m", marker, *workers, *session.posargs)
+    # Files stay together, because their fixtures are expensive.
+    parallel = ["--numprocesses", str(workers), "--dist", "loadfile"]
+    session.run("coverage", "run", "-m", "pytest", "-m", marker, *parallel, *session.posargs)

@@ -28,4 +28,4 @@ def test_application_goes_on_with_the_restored_data(tiny: Project) -> None:
     assert "nothing to change" in tiny.deploy().text
     beside = tiny.run("backup.restore", "--id", id)
     assert beside.code == 0, beside.text
-    assert f"url       postgresql://tiny_{tiny.environment}@/" in beside.out
+    assert f"tiny_{tiny.environment}_restored_{id[-6:]}" in beside.out

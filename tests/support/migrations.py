@@ -107,7 +107,7 @@ def session(url: SecretStr, *statements: str, name: str = "report") -> Iterator[
         yield connection
 
 
-def wait_until(happened: Callable[[], Any], seconds: float = 20) -> Any:
+def wait_until(happened: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait for something that another thread or process does, and return it."""
     end = time.monotonic() + seconds
     while not (found := happened()):

@@ -92,7 +92,18 @@ def apply(
     Raises:
         Busy: Another runner does not end, or a long transaction is in the way.
         StepFailed: A migration failed; a transaction of it is taken back.
+        TimeLimitReached: The server was told how long it may take, and stopped the statement.
     """
+    try:
+        return _apply(context, source, url, only)
+    except OpsError:
+        context.deadline.check("applying migrations")
+        raise
+
+
+def _apply(
+    context: Context, source: Source, url: SecretStr, only: Sequence[str] | None
+) -> list[Migration]:
     with lock.hold(context, url):
         todo = [each for each in pending(context, source, url) if only is None or each.id in only]
         if not todo:
