@@ -239,3 +239,11 @@ def test_a_record_of_our_own_may_be_written_by_a_read_task(tmp_path: Path) -> No
     assert path.read_text() == "second"
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert sorted(each.name for each in path.parent.iterdir()) == [".gitignore", "seen.json"]
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    files.write_new(tmp_path / "key", b"first")
+    with pytest.raises(ConfigurationError, match="is there already"):
+        files.write_new(tmp_path / "key", b"second")
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]
+    assert (tmp_path / "key").read_bytes() == b"first"

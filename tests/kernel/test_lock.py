@@ -208,6 +208,7 @@ def test_a_lock_whose_file_was_replaced_meanwhile_is_taken_anew(
             not calls
         ):  # between opening the file and locking it, as `lock.release` of somebody else does
             lock.path.rename(lock.path.with_name("old"))
+            lock.path.write_text("{}")
         calls.append(how)
         real(handle, how)
 

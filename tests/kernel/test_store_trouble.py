@@ -94,6 +94,6 @@ def test_a_database_opened_twice_is_one(place: Place) -> None:
 def test_a_connection_that_was_lost_in_a_transaction_is_given_up_once(place: Place) -> None:
     with place.open() as state:
         with pytest.raises(OpsError), state.transaction() as connection:
-            connection.close()
+            connection.invalidate()
             raise sa.exc.OperationalError("x", {}, Exception("gone"), connection_invalidated=True)
         assert state.version(), "the next statement has a new one"

@@ -96,8 +96,9 @@ def apply(
     """
     try:
         return _apply(context, source, url, only)
-    except OpsError:
-        context.deadline.check("applying migrations")
+    except OpsError as error:
+        if session.sqlstate(error) == session.CANCELED:
+            context.deadline.check("applying migrations")
         raise
 
 

@@ -19,6 +19,7 @@ from ops.kernel.errors import OpsError
 LOCK_TIMEOUT = "5s"
 """A migration waits this long for a lock, then steps back: the queue behind it is the outage (strong_migrations)."""
 LOCK_NOT_AVAILABLE: Final = "55P03"
+CANCELED: Final = "57014"
 _SHORTEST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 _MILLISECONDS: Final = 1000
