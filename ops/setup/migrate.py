@@ -264,11 +264,18 @@ def _contradictions(
 
 def _commit(context: Context) -> str:
     """Return the commit of the working tree, with `-dirty` when it has changes; empty without git."""
-    argv = ["git", "-C", str(context.settings.folder), "describe", "--always", "--abbrev=40"]
-    argv += ["--dirty", "--exclude=*"]
+    git = ["git", "-C", str(context.settings.folder)]
     variables = {"GIT_OPTIONAL_LOCKS": "0"}  # a dry run must not even refresh the index
     try:
-        ran = runner.run(context, argv, reads=True, environment=variables, check=False)
+        head, changed = (
+            runner.run(
+                context, [*git, *words], reads=True, environment=variables, check=False
+            ).stdout.strip()
+            for words in (
+                ["rev-parse", "--verify", "--quiet", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no"],
+            )
+        )
     except DependencyError:
         return ""
-    return ran.stdout.strip()
+    return f"{head}-dirty" if head and changed else head

@@ -107,7 +107,7 @@ def test_backup_fails(served: Project, tmp_path: Path) -> None:
     with unchanged(served):
         served.put("db/2_price.sql", "ALTER TABLE orders ADD COLUMN price int;\n")
         path = f"{broken}:/usr/local/bin:/usr/bin:/bin"
-        failing(served, "pg_dump: error: out of cheese", PATH=path)
+        failing(served, "pg_dump failed: out of cheese", PATH=path)
     assert set((served.own / "backups").glob("*")) == dumps
 
 
