@@ -19,6 +19,7 @@ PACKAGES = {
     "git": ("git",),
     "haproxy": ("haproxy", "/usr/sbin"),
     "mariadb-server": ("mariadbd", "/usr/sbin"),
+    "openssh-client": ("ssh-keygen",),
     "postgresql": ("initdb", "/usr/lib/postgresql/*/bin"),
     "strace": ("strace",),
     "zstd": ("zstd",),
