@@ -1,4 +1,4 @@
-"""The data folder of a scratch server: initdb once, afterwards unpacked from what it made (0.1 s in place of 0.5 s)."""
+"""The data folder of a scratch server: initdb once, afterwards unpacked from what it made, in a third of the time."""
 
 from __future__ import annotations
 

@@ -27,22 +27,36 @@ _TICK = 0.2
 _KEPT = 8 * 1024
 
 
-class Output:
-    """Standard output of a running command.
+class _Pipe:
+    """Our end of a pipe to a running command.
 
     Args:
         context: Gives the deadline of each wait.
-        process: The command.
+        stream: The pipe.
+        event: What is waited for.
         command: Its name in messages.
     """
 
-    def __init__(self, context: Context, process: subprocess.Popen[bytes], command: str) -> None:
-        assert process.stdout is not None
+    def __init__(
+        self, context: Context, stream: IO[bytes] | None, event: int, command: str
+    ) -> None:
+        assert stream is not None
         self._context = context
-        self._handle = process.stdout.fileno()
+        self._handle = stream.fileno()
         self._command = command
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._handle, selectors.EVENT_READ)
+        self._selector.register(self._handle, event)
+
+    def _ready(self, doing: str) -> bool:
+        """Wait a moment; say whether the pipe is ready."""
+        ready = bool(self._selector.select(_TICK))
+        if not ready:
+            self._context.deadline.check(f"{doing} {self._command}")
+        return ready
+
+
+class Output(_Pipe):
+    """Standard output of a running command."""
 
     def read(self, size: int = CHUNK) -> bytes:
         """Return up to `size` bytes, none at the end.
@@ -50,28 +64,13 @@ class Output:
         Raises:
             TimeLimitReached: The context's time is used up.
         """
-        while not self._selector.select(_TICK):
-            self._context.deadline.check(f"reading from {self._command}")
+        while not self._ready("reading from"):
+            pass
         return os.read(self._handle, size)
 
 
-class Input:
-    """Standard input of a running command.
-
-    Args:
-        context: Gives the deadline of each wait.
-        process: The command.
-        command: Its name in messages.
-    """
-
-    def __init__(self, context: Context, process: subprocess.Popen[bytes], command: str) -> None:
-        assert process.stdin is not None
-        self._context = context
-        self._stream = process.stdin
-        self._command = command
-        os.set_blocking(self._stream.fileno(), False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._stream, selectors.EVENT_WRITE)
+class Input(_Pipe):
+    """Standard input of a running command."""
 
     def write(self, data: bytes) -> int:
         """Write all of `data`.
@@ -82,8 +81,8 @@ class Input:
         """
         left = memoryview(data)
         while left:
-            if self._selector.select(_TICK):
-                left = left[os.write(self._stream.fileno(), left) :]
+            if self._ready("writing to"):
+                left = left[os.write(self._handle, left) :]
             self._context.deadline.check(f"writing to {self._command}")
         return len(data)
 
@@ -116,7 +115,7 @@ def reading(
     with _running(context, argv, environment, account, reads, stdin=False) as (process, command):
         assert process.stdout is not None
         with process.stdout:
-            yield Output(context, process, command)
+            yield Output(context, process.stdout, selectors.EVENT_READ, command)
 
 
 @contextlib.contextmanager
@@ -137,7 +136,8 @@ def writing(
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             try:
-                yield Input(context, process, command)
+                os.set_blocking(process.stdin.fileno(), False)
+                yield Input(context, process.stdin, selectors.EVENT_WRITE, command)
             finally:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
