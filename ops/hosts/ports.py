@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 
-_LOWEST, _HIGHEST = 20_000, 32_000
+LOWEST, _HIGHEST = 20_000, 32_000
 
 
 def is_free(port: int) -> bool:
@@ -26,6 +26,6 @@ def free(taken: set[int]) -> int:
     would sit on a service's port when it starts.
     """
     while True:
-        port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
+        port = LOWEST + secrets.randbelow(_HIGHEST - LOWEST)
         if port not in taken and is_free(port):
             return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import signal
-import socket
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -17,14 +16,7 @@ from ops.hosts import haproxy, polling
 from ops.hosts.http import get
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConnectionFailed
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.places import free_port
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import random
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from pydantic import SecretStr
 
 from tests.conftest import require
 from tests.support.local import eventually
+from tests.support.places import free_port
 
 _NUMBERS = count(1)
 PASSWORD = "owner-sentinel-pw"
@@ -57,7 +57,7 @@ class Mariadb:
         installer = require("mariadb-install-db", "mariadb-server")
         # Outside root's home, and short: the path of a socket may have about 100 characters.
         folder = Path(tempfile.mkdtemp(prefix="invops-my-"))
-        port = random.randrange(18_000, 32_000) if tcp else 0
+        port = free_port() if tcp else 0
         server = cls(program, folder, port, "nobody" if os.geteuid() == 0 else None)
         if server.user:
             shutil.chown(folder, server.user)

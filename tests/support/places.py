@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ from tests.conftest import OWN_PREFIXES, OWN_VARIABLES
 from tests.support.local import eventually, lives
 
 ROOT = Path(__file__).resolve().parents[2]
+_LOWEST, _PROCESSES = 11_000, 8
 
 
 @contextmanager
@@ -74,7 +76,16 @@ def clean_variables() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, below those that the system gives to outgoing connections."""
-    while not ports.is_free(port := random.randrange(18_000, 32_000)):
-        pass
-    return port
+    """Return a port that nobody listens on; each is given once, and never one that a deploy may take for a slot."""
+    return next(port for port in _PORTS if ports.is_free(port))
+
+
+def _own_ports() -> Iterator[int]:
+    """Return the ports of this process: below the product's own, shared out among the processes of a test run."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(_LOWEST + worker % _PROCESSES, ports.LOWEST, _PROCESSES)
+    begin = random.randrange(len(own))  # two test runs beside each other begin at different ones
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+_PORTS = _own_ports()
