@@ -18,6 +18,8 @@ MODULES: Final = (
     "ops.database.target",
     "ops.deploy.build",
     "ops.deploy.checkout",
+    "ops.deploy.compose.images",
+    "ops.deploy.compose.steps",
     "ops.deploy.gate",
     "ops.deploy.hostsetup",
     "ops.deploy.locking",

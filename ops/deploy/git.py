@@ -147,7 +147,8 @@ def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
         StepFailed: The working tree is not the one that was planned any more.
         OpsError: The disk is full.
     """
-    guard.effect(f"write the files of {tree[:12]} into {destination}")
+    if not files.in_scratch(destination):
+        guard.effect(f"write the files of {tree[:12]} into {destination}")
     with objects(context) as environment, files.scratch() as folder:
         if dirty and _write_tree(context, environment) != tree:
             raise StepFailed(

@@ -41,15 +41,15 @@ def deploy(context: Context, ref: str) -> Plan:
         ref: Branch, tag or commit; empty for HEAD, or the working tree where the environment allows it.
     """
     settings = context.settings
-    _refuse_undescribed(settings)
-    _resolve_secrets(context)
+    refuse_undescribed(settings)
+    resolve_secrets(context)
     revision = git.resolve(context, ref)
     release = revision.release
     now = observe.observe(context)
     there = releases.known(settings, release)
     if there is not None:
         if observe.serves(context, now, releases.described_today(settings, there)):
-            return _nothing("deploy", settings, release)
+            return nothing("deploy", settings, release)
         earlier.refuse_incompatible(context, there)
     slot, before = observe.choose(now, release)
     previous = now.content(before).release
@@ -63,10 +63,10 @@ def deploy(context: Context, ref: str) -> Plan:
             tree=revision.tree,
             dirty=revision.dirty,
         ),
-        *_hooks(settings, release, "before_build"),
+        *hooks(settings, release, "before_build"),
         *_build(release, settings.services, python=settings.python is not None),
-        *_hooks(settings, release, "after_build"),
-        *_database(context, release),
+        *hooks(settings, release, "after_build"),
+        *database(context, release),
         *_roll_out(settings, release, slot, before),
         releases.record.step(
             release=release,
@@ -110,7 +110,7 @@ def rollback(context: Context, to: str) -> Plan:
     now = observe.observe(context)
     release = earlier.choose(settings, now.release, to)
     if observe.serves(context, now, release):
-        return _nothing("rollback", settings, release.id)
+        return nothing("rollback", settings, release.id)
     earlier.refuse_incompatible(context, release)
     slot, before = observe.choose(now, release.id)
     services = {name: release.service(name) for name in release.services}
@@ -141,7 +141,8 @@ def announce(report: Report, settings: Settings) -> Report:
     )
 
 
-def _nothing(operation: str, settings: Settings, release: str) -> Plan:
+def nothing(operation: str, settings: Settings, release: str) -> Plan:
+    """Return the plan for an environment where a release serves already."""
     why = f"{release} serves on {url(settings)}"
     return Plan(operation, settings.name, _target(settings), (), nothing=why)
 
@@ -158,18 +159,19 @@ def _build(release: str, services: Mapping[str, Service], *, python: bool) -> li
     return [*installed, *built, *served]
 
 
-def _database(context: Context, release: str) -> list[Step]:
+def database(context: Context, release: str) -> list[Step]:
+    """Return the steps of pending migrations: backup, proof, migration."""
     settings = context.settings
     if settings.database is None or settings.migrations is None:
         return []
     return [
-        *_hooks(settings, release, "before_migrate"),
+        *hooks(settings, release, "before_migrate"),
         safeguard.backup.step(when=PENDING, release=release),
         safeguard.prove.step(
             when=PENDING, backup=Ref("backup", "id"), level=safeguard.level(context)
         ),
         gate.migrate.step(when=PENDING, release=release),
-        *_hooks(settings, release, "after_migrate"),
+        *hooks(settings, release, "after_migrate"),
     ]
 
 
@@ -182,15 +184,16 @@ def _roll_out(settings: Settings, release: str, slot: str, before: str) -> list[
         slots.start.step(slot=slot, release=release),
         verify.ready.step(id="ready", slot=slot, release=release),
         proxy.ensure.step(id="proxy", release=release, before=before),
-        *_hooks(settings, release, "before_switch"),
+        *hooks(settings, release, "before_switch"),
         proxy.switch.step(slot=slot, release=release, before=before),
         verify.served.step("switched", id="health", release=release),
-        *_hooks(settings, release, "after_switch"),
+        *hooks(settings, release, "after_switch"),
         *(retired if before else []),
     ]
 
 
-def _hooks(settings: Settings, release: str, name: str) -> list[Step]:
+def hooks(settings: Settings, release: str, name: str) -> list[Step]:
+    """Return the steps of one kind of hook."""
     commands = getattr(settings.hooks, name)
     return [
         build.hook.step(f"{name}.{number}", release=release, name=name, command=command)
@@ -198,14 +201,15 @@ def _hooks(settings: Settings, release: str, name: str) -> list[Step]:
     ]
 
 
-def _refuse_undescribed(settings: Settings) -> None:
+def refuse_undescribed(settings: Settings) -> None:
+    """Refuse an ops.toml without services."""
     if not settings.services:
         raise ConfigurationError(
             "ops.toml describes no service", hint="add [services.NAME] with a command"
         )
 
 
-def _resolve_secrets(context: Context) -> None:
+def resolve_secrets(context: Context) -> None:
     """Find out before the first change that a secret is missing."""
     for service in context.settings.services.values():
         for reference in service.secrets.values():

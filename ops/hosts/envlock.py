@@ -9,4 +9,8 @@ from ops.kernel.lock import FileLock, Lock
 
 def of(context: Context) -> Lock:
     """Return the lock of the environment, on its target."""
+    if context.settings.environment.target == "compose":
+        from ops.hosts import leases
+
+        return leases.of(context)
     return FileLock(home.of(context.settings).environment(context.settings.name) / "lock")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 )
 def deploy(call: Invocation, ref: str = "") -> Report:
     """Deploy an environment: back up, migrate, start the new release, switch, check."""
-    from ops.deploy import pipeline
+    from ops.deploy import pipeline, targets
     from ops.hosts import envlock
 
-    return pipeline.announce(call.operate(pipeline.deploy, lock=envlock.of, ref=ref), call.settings)
+    return pipeline.announce(call.operate(targets.deploy, lock=envlock.of, ref=ref), call.settings)
 
 
 @task(

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ops.hosts.agent.routes import active_in as active_in
 from ops.kernel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ STATIC_LIVE: Final = "/_static/live"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _PATH = re.compile(r"/[A-Za-z0-9._~/@+,=?&%-]*")
 _ADDRESS = re.compile(r"unix@/[A-Za-z0-9._/@+,=-]+|[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}")
-_SERVING = re.compile(r"^  server (\w+) \S+$", re.MULTILINE)
 
 _HEAD = """\
 # {name}: written by invops, changes are lost.
@@ -72,7 +72,8 @@ defaults
 frontend :public
   bind {bind}
   log global
-"""
+{rules}"""
+_CHECK: Final = "check inter 500ms fall 3 rise 1"
 _UNROUTED = """\
 backend :unrouted
   http-request return status 503 content-type text/plain string "503: no service is configured for this path.\\n"
@@ -87,13 +88,15 @@ class Backend:
         service: Its name, also the name of the proxy's backend.
         prefixes: Paths that it answers, e.g. `/api` for `/api` and `/api/x` but not `/apix`.
         health_path: Path of its liveness, asked every 500 ms; 2xx and 3xx mean alive.
-        servers: Address for each slot: `unix@/path` or `127.0.0.1:8001`.
+        servers: Address for each slot: `unix@/path`, `127.0.0.1:8001` or `name:8000`.
+        copies: How many servers of a slot its name leads to.
     """
 
     service: str
     prefixes: tuple[str, ...]
     health_path: str
     servers: Mapping[str, str]
+    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,9 @@ class Routing:
         admin_socket: Unix socket of the master process (its folder must be private: who can open it is in control).
         backends: The web services.
         active: The slot that serves; None before the first deploy.
+        check: What is set for every server: how its liveness is asked for, how its name is looked up.
+        rules: Lines that come first for every request.
+        sections: Sections beside those of the web services.
     """
 
     name: str
@@ -113,6 +119,9 @@ class Routing:
     admin_socket: Path
     backends: tuple[Backend, ...]
     active: str | None = None
+    check: str = _CHECK
+    rules: str = ""
+    sections: str = ""
 
 
 def render(routing: Routing) -> str:
@@ -128,12 +137,14 @@ def render(routing: Routing) -> str:
         digest=structure_digest(routing),
         keep_alive=KEEP_ALIVE_SECONDS,
         bind=_valid(_ADDRESS, routing.bind, "address to listen on"),
+        rules=routing.rules,
     )
     rules = [_rule(prefix, service) for prefix, service in routes]
     if all(prefix for prefix, _ in routes):
         rules.append("  default_backend :unrouted\n")
-    backends = [_backend(each, routing.active) for each in routing.backends]
-    return "\n".join([head + "".join(rules), *backends, _UNROUTED])
+    backends = [_backend(each, routing, routing.active) for each in routing.backends]
+    sections = [routing.sections] if routing.sections else []
+    return "\n".join([head + "".join(rules), *backends, *sections, _UNROUTED])
 
 
 def structure_digest(routing: Routing) -> str:
@@ -144,15 +155,11 @@ def structure_digest(routing: Routing) -> str:
         routing.name,
         routing.bind,
         _routes(routing.backends),
-        [_backend(each, None) for each in routing.backends],
+        [_backend(each, routing, None) for each in routing.backends],
+        routing.rules,
+        routing.sections,
     )
     return hashlib.sha256(repr(structure).encode()).hexdigest()[:16]
-
-
-def active_in(text: str) -> str:
-    """Return the slot that a rendered configuration lets serve, empty for none."""
-    serving = {found[1] for found in _SERVING.finditer(text)}
-    return serving.pop() if len(serving) == 1 else ""
 
 
 def command(binary: Path, config: Path, admin_socket: Path) -> list[str]:
@@ -202,17 +209,21 @@ def _rule(prefix: str, service: str) -> str:
     return f"  use_backend {service} if {{ path {prefix} }} || {{ path_beg {prefix}/ }}\n"
 
 
-def _backend(backend: Backend, active: str | None) -> str:
+def _backend(backend: Backend, routing: Routing, active: str | None) -> str:
     name = _valid(_NAME, backend.service, "name of the service")
     path = _valid(_PATH, backend.health_path, f"health path of service {name}")
     lines = [
         f"backend {name}",
         f"  http-check send meth GET uri {path} ver HTTP/1.1 hdr Host localhost",
-        "  default-server check inter 500ms fall 3 rise 1",
+        f"  default-server {routing.check}",
     ]
     for slot in SLOTS:
         address = _valid(_ADDRESS, backend.servers[slot], f"address of {name} in slot {slot}")
-        lines.append(f"  server {slot} {address}" + ("" if slot == active else " disabled"))
+        # A template makes the servers blue1, blue2, ...: one for each address that the name leads to.
+        kind = (
+            f"server {slot}" if backend.copies == 1 else f"server-template {slot} {backend.copies}"
+        )
+        lines.append(f"  {kind} {address}" + ("" if slot == active else " disabled"))
     return "\n".join(lines) + "\n"
 
 

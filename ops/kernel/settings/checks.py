@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.kernel import secrets
-from ops.kernel.settings import data, models
+from ops.kernel.settings import data, hosts, models
 from ops.kernel.settings.document import Parsed, dotted
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
@@ -25,16 +25,21 @@ Finding = tuple[KeyPath, str]
 
 def check(parsed: Parsed) -> None:
     """Add every fault between sections; a section that is wrong by itself is left out."""
-    for finder in (_services, _ports, _routes, _socket_names, _references, _sections, _paths):
+    finders = (_services, _ports, _routes, _socket_names, _references, _sections, _paths)
+    for finder in (*finders, hosts.check):
         for path, what in finder(parsed):
             parsed.fault(path, what)
 
 
 def _services(parsed: Parsed) -> Iterator[Finding]:
+    places = parsed.group("environments", models.Environment).values()
+    in_containers = bool(places) and all(each.target == "compose" for each in places)
     for name, service in parsed.group("services", models.Service).items():
         path = ("services", name)
         given = parsed.raw["services"][name]
         if path not in parsed.partial:
+            if not (in_containers or service.command or service.static):
+                yield path, "has neither command nor static"
             yield from _completeness(path, service, given)
         yield from _placeholders(path, given)
         for variable in sorted(service.environment.keys() & service.secrets.keys()):
@@ -44,14 +49,15 @@ def _services(parsed: Parsed) -> Iterator[Finding]:
 def _completeness(
     path: KeyPath, service: models.Service, given: Mapping[str, object]
 ) -> Iterator[Finding]:
-    if not service.command and not service.static:
-        yield path, "has neither command nor static"
     if service.command and service.static:
         yield (*path, "static"), "cannot stand beside command: make it two services"
-    if not service.is_web:
+    if not service.is_web and not service.container:
         for key in sorted({"health", "live", "health_version"} & given.keys()):
-            yield (*path, key), "needs a web service: one with command, and port or route"
-    else:
+            yield (
+                *path,
+                key,
+            ), "needs a web service: one with command, and port or route, or with container"
+    elif service.is_web:
         used = [each for each in PLACEHOLDERS if f"{{{each}}}" in service.command]
         if not used:
             yield (*path, "command"), "does not say where to listen: use {socket} or {port} in it"
@@ -87,7 +93,7 @@ def _ports(parsed: Parsed) -> Iterator[Finding]:
     given += [
         (("environments", name, "port"), each.port)
         for name, each in environments.items()
-        if "port" in each.model_fields_set
+        if "port" in each.model_fields_set and not each.hosts
     ]
     for path, port in given:
         first = taken.setdefault(port, path)
@@ -125,7 +131,7 @@ def _references(parsed: Parsed) -> Iterator[Finding]:
             if wrong:
                 yield ("services", name, "secrets", variable), wrong
     for name, environment in parsed.group("environments", models.Environment).items():
-        for key in ("database_url", "migration_url", "reader_url", "admin_url"):
+        for key in ("database_url", "migration_url", "reader_url", "admin_url", "ssh_key"):
             if wrong := _wrong_reference(getattr(environment, key)):
                 yield ("environments", name, key), wrong
     backup = parsed.one("backup", data.Backup)

@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, type[Model]]] = {
     "migrations": data.Migrations,
     "backup": data.Backup,
     "maintenance": data.Maintenance,
+    "compose": models.Compose,
     "hooks": models.Hooks,
 }
 GROUPS: Final[Mapping[str, type[Model]]] = {

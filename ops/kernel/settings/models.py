@@ -14,12 +14,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from ops.kernel.settings.data import Backup, Cleanup, Database, Maintenance, Migrations
+from ops.kernel.settings.environment import Environment as Environment
 from ops.kernel.settings.model import Model
 from ops.kernel.settings.values import (
     Command,
-    Count,
     Filled,
-    Flag,
     FrozenMap,
     Inside,
     Name,
@@ -69,9 +68,11 @@ class Service(Model):
     """Command of `inv start`; default: `command`."""
     port: Port | None = None
     """Port of the development server."""
+    container: Port | None = None
+    """Port inside its container, for environments with `target = "compose"`; default: `port` of a `command`."""
     route: tuple[Route, ...] = ()
-    """Path prefixes that the proxy sends here; default: `["/"]` for a web service with `port`
-    and for static files."""
+    """Path prefixes that the proxy sends here; default: `["/"]` for a web service with `port` or
+    `container` and for static files."""
     health: Route = "/"
     """Readiness: 200 means that it may get traffic."""
     live: Route = ""
@@ -99,6 +100,7 @@ class Service(Model):
         if not filled.get("development") and isinstance(filled.get("command"), str):
             filled["development"] = filled["command"]
         served = filled.get("static") or (filled.get("command") and filled.get("port"))
+        served = served or filled.get("container")
         if served and not filled.get("route"):
             filled["route"] = ["/"]
         filled.setdefault("live", filled.get("health", "/"))
@@ -113,6 +115,20 @@ class Service(Model):
     def is_static(self) -> bool:
         """Whether it is a folder of files."""
         return self.static is not None
+
+    @property
+    def container_port(self) -> int | None:
+        """Port inside its container; None for a worker, and for static files of which nobody said it."""
+        return self.container or (self.port if self.command else None)
+
+
+class Compose(Model):
+    """The application's Compose file, for environments with `target = "compose"`."""
+
+    files: tuple[Inside, ...] = ()
+    """Compose files, each over those before; default: what `docker compose` finds in the application's folder."""
+    profiles: tuple[Filled, ...] = ()
+    """Profiles whose services run as well."""
 
 
 class Hooks(Model):
@@ -130,42 +146,6 @@ class Hooks(Model):
     """Before traffic goes to the new release."""
     after_switch: tuple[Command, ...] = ()
     """After traffic went to the new release."""
-
-
-class Environment(Model):
-    """A place where the application runs."""
-
-    target: Literal["local"]
-    """Kind of place: `local` is this machine."""
-    port: Port = 8080
-    """Port of the proxy on 127.0.0.1."""
-    protected: Flag = False
-    """Ask for the environment's name before a change, and take no DATABASE_URL from a shell."""
-    working_tree: Flag = False
-    """Allow a deploy of work that is not committed."""
-    keep_releases: Count = 5
-    """How many releases stay for a rollback."""
-    level: Literal["read", "write", "admin"] = "admin"
-    """Highest level that tasks may have here."""
-    database_url: Text = ""
-    """Reference to the URL of an external database, for the application; default: the embedded server."""
-    migration_url: Text = ""
-    """Reference to a URL of it for the owner of the schema: migrations and backups; default: `database_url`."""
-    reader_url: Text = ""
-    """Reference to a URL of it for the read-only role."""
-    admin_url: Text = ""
-    """Reference to a URL of its server for a role that may create roles and databases."""
-    backup_destination: Text = ""
-    """In place of `backup.destination`."""
-    backup_proof: Literal["", "hash", "decode", "data", "full"] = ""
-    """In place of `backup.proof`."""
-    empty_database: Flag = False
-    """Whether a backup without tables is right here."""
-    environment: FrozenMap[VariableName, Text] = Field(default={}, validate_default=True)
-    """Variables of every service here; they win over those of the service."""
-    state: Literal["local"] | None = None
-    """`local`: without OPS_STATE_URL the journal of a protected environment is in .ops/ of this
-    machine."""
 
 
 class Options(Model):
@@ -234,6 +214,8 @@ class Document(Model):
     """Retention rules, by name."""
     maintenance: Maintenance = Maintenance()
     """When tables and indexes are worked on."""
+    compose: Compose = Compose()
+    """The Compose file."""
     hooks: Hooks = Hooks()
     """Commands as steps of a deploy."""
     environments: FrozenMap[Name, Environment]

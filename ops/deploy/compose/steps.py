@@ -1,0 +1,155 @@
+"""The steps of a Compose deploy on one host: fill the idle slot, switch, let the other one end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ops.deploy import releases
+from ops.deploy.compose import fleet, wanted
+from ops.hosts import machines
+from ops.hosts.machine import Machine
+from ops.kernel.context import Context
+from ops.kernel.deadline import minutes
+from ops.kernel.steps import step
+
+SWITCH_SECONDS = 30.0
+"""How long the proxy may take to find a healthy slot alive."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A slot that is filled.
+
+    Args:
+        images: Id of the image of each of its containers.
+        seconds: How long it took.
+    """
+
+    images: dict[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Switched:
+    """Where traffic went.
+
+    Args:
+        before: Slot that served before, empty for none.
+        seconds: How long it took.
+    """
+
+    before: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A slot that ended.
+
+    Args:
+        cut: Requests that did not end in time.
+    """
+
+    cut: int
+
+
+def _wanted(context: Context, release: str) -> wanted.Wanted:
+    return wanted.read(context, releases.folder(context.settings, release) / "app", release)
+
+
+def _on(context: Context, host: str) -> Machine:
+    return machines.of(context)[host]
+
+
+def _clear(
+    context: Context,
+    result: object,
+    host: str,
+    slot: str,
+    release: str,
+    before: str,
+    images: object,
+) -> None:
+    """Keep the evidence, then empty the slot."""
+    there = {"project": fleet.project(context.settings), "slot": slot}
+    machine = _on(context, host)
+    kept = machine.call(context, "slots.evidence", {**there, "run": context.run_id}, reads=False)
+    context.note(f"evidence on {host}: {kept['folder']}")
+    machine.detached(context, "slots.clear", there)
+
+
+@step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)
+def prepare(
+    context: Context, host: str, slot: str, release: str, before: str, images: dict[str, str]
+) -> Prepared:
+    """Start the release in the idle slot and wait until it is healthy; what serves is not touched.
+
+    Raises:
+        StepFailed: A service does not come up; the last lines of its log are the reason.
+    """
+    what, machine = _wanted(context, release), _on(context, host)
+    present = machine.call(context, "look.model", reads=True)["model"]
+    made = what.derive(slot, images, present)
+    _upload(context, machine, what, present)
+    arguments = {
+        "slot": slot,
+        "release": release,
+        "model": made.document,
+        "proxy": what.proxy(before),
+        "checks": what.checks(slot),
+        "limit": context.deadline.remaining(),
+    }
+    return Prepared(**machine.detached(context, "slots.prepare", arguments))
+
+
+def _upload(
+    context: Context, machine: Machine, what: wanted.Wanted, present: Mapping[str, Any] | None
+) -> None:
+    """Send the files that the host's present document does not mention: their folders are named by content."""
+    there = str(present or "")
+    for each in what.placed.uploads:
+        if str(each.path) not in there and "/".join(each.path.parts[:2]) not in there:
+            content = each.source if each.source is not None else each.content
+            machine.put(context, content, str(each.path), each.mode)
+
+
+def _switch_back(
+    context: Context, result: object, host: str, slot: str, release: str, before: str
+) -> None:
+    if before:
+        _route(context, host, before, release)
+
+
+@step(title="Switch {host} to slot {slot}", limit=minutes(1), undo=_switch_back)
+def switch(context: Context, host: str, slot: str, release: str, before: str) -> Switched:
+    """Send the traffic of a host to a slot; requests in the other slot end where they are.
+
+    Source: HAProxy management guide, 9.3, "set server".
+    """
+    return _route(context, host, slot, release)
+
+
+def _route(context: Context, host: str, slot: str, release: str) -> Switched:
+    arguments = {
+        "project": fleet.project(context.settings),
+        "slot": slot,
+        "proxy": _wanted(context, release).proxy(slot),
+        "limit": min(SWITCH_SECONDS, context.deadline.remaining()),
+    }
+    return Switched(**_on(context, host).call(context, "slots.switch", arguments, reads=False))
+
+
+@step(title="Let slot {slot} on {host} end, and keep it warm", limit=minutes(5))
+def retire(context: Context, host: str, slot: str) -> Retired:
+    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back."""
+    longest = max((each.stop_timeout for each in context.settings.services.values()), default=30.0)
+    arguments = {
+        "project": fleet.project(context.settings),
+        "slot": slot,
+        "drain": longest,
+        "warm": True,
+        "limit": context.deadline.remaining(),
+    }
+    return Retired(**_on(context, host).detached(context, "slots.retire", arguments))

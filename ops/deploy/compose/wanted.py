@@ -1,0 +1,138 @@
+"""What a release is to run on the hosts: its Compose file, what ops.toml adds to it, and both together for one host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.deploy.compose import derived
+from ops.deploy.compose import files as placing
+from ops.deploy.compose import fleet, haproxy
+from ops.deploy.compose import model as models
+from ops.deploy.compose.derived import Content, Derived
+from ops.hosts import machines
+from ops.kernel.context import Context
+from ops.kernel.settings.models import Settings
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A release as the hosts are to run it.
+
+    Args:
+        settings: Of the environment.
+        release: Release id.
+        model: Its Compose file.
+        placed: Where the files that it mounts lie on a host.
+        variables: What each switched service gets from ops.toml; holds secrets.
+    """
+
+    settings: Settings
+    release: str
+    model: models.Model = field(repr=False)
+    placed: placing.Placed = field(repr=False)
+    variables: Mapping[str, Mapping[str, str]] = field(repr=False)
+
+    @property
+    def built(self) -> list[str]:
+        """Services whose image is built from the release."""
+        return sorted(name for name, each in self.model.services.items() if each.get("build"))
+
+    def derive(
+        self, slot: str, images: Mapping[str, str], present: Mapping[str, Any] | None
+    ) -> Derived:
+        """Return the document for a host.
+
+        Args:
+            slot: Which one is filled.
+            images: Image of each switched or built service.
+            present: The document that the host runs now.
+        """
+        settings = self.settings
+        return derived.derive(
+            self.model,
+            settings.services,
+            Content(self.release, slot, images, self.variables),
+            front=haproxy.Front(settings.environment.proxy_image, settings.environment.port),
+            placed=self.placed,
+            base=machines.place(settings).base,
+            present=present,
+        )
+
+    def proxy(self, active: str) -> str:
+        """Return the proxy's configuration with a slot active, none when empty."""
+        copies = {name: _copies(self.model.services[name]) for name in self.settings.services}
+        return haproxy.config(fleet.project(self.settings), self.settings.services, copies, active)
+
+    def checks(self, slot: str) -> dict[str, dict[str, str]]:
+        """Return what each web service of a slot must answer, by its name in the document."""
+        return {
+            f"{name}-{slot}": {
+                "path": each.health,
+                "version_key": each.health_version,
+                "version": self.release,
+            }
+            for name, each in self.settings.services.items()
+            if each.route
+        }
+
+
+def read(context: Context, folder: Path, release: str) -> Wanted:
+    """Read what a release is to run.
+
+    Args:
+        context: Surroundings.
+        folder: The application's folder of the release.
+        release: Its id.
+
+    Raises:
+        ConfigurationError: The Compose file is invalid, or lacks a service of ops.toml.
+    """
+    settings = context.settings
+    variables = {**settings.environment.environment, **_secrets(context)}
+    found = models.read(
+        context,
+        folder,
+        project=fleet.project(settings),
+        files=settings.compose.files,
+        profiles=settings.compose.profiles,
+        variables=variables,
+        switched=sorted(settings.services),
+    )
+    own = {name: _variables(context, name, release) for name in settings.services}
+    return Wanted(settings, release, found, placing.place(found, variables), own)
+
+
+def _secrets(context: Context) -> dict[str, str]:
+    chosen = context.settings.environment
+    return {
+        name: context.secrets.resolve(each).get_secret_value()
+        for name, each in chosen.secrets.items()
+    }
+
+
+def _variables(context: Context, name: str, release: str) -> dict[str, str]:
+    """Return what ops.toml adds to a service's environment: nothing of this machine, whose paths a container lacks."""
+    settings = context.settings
+    described = settings.services[name]
+    found = {
+        **described.environment,
+        **settings.environment.environment,
+        **_secrets(context),
+        **{
+            key: context.secrets.resolve(each).get_secret_value()
+            for key, each in described.secrets.items()
+        },
+        settings.app.version_variable: release,
+    }
+    if settings.database is not None and settings.environment.database_url:
+        url = context.secrets.resolve(settings.environment.database_url)
+        found[settings.database.variable] = url.get_secret_value()
+    return found
+
+
+def _copies(service: models.Service) -> int:
+    replicas = (service.get("deploy") or {}).get("replicas") or service.get("scale") or 1
+    return int(replicas)

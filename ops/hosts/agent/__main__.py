@@ -1,0 +1,87 @@
+"""The agent's command: `VERB` as argument, one JSON object in a line of standard input, one on standard output.
+
+Standard error is for people: progress line by line, and the traceback of what nobody expected.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ops.hosts.agent.errors import Refused
+
+Verb = Callable[[dict[str, Any]], dict[str, Any]]
+
+# Verb: its module in this package and its function there; a module is imported when its verb is asked for.
+VERBS = {
+    "files.put": "files.put",
+    "hello": "hello.hello",
+    "jobs.cancel": "jobs.cancel",
+    "jobs.run": "jobs.run",
+    "jobs.start": "jobs.start",
+    "jobs.wait": "jobs.wait",
+    "lease.acquire": "lease.acquire",
+    "lease.break": "lease.break_",
+    "lease.look": "lease.look",
+    "lease.release": "lease.release",
+    "lease.renew": "lease.renew",
+    "look.model": "look.model",
+    "look.observe": "look.observe",
+    "proxy.maintenance": "proxy.maintenance",
+    "slots.clear": "slots.clear",
+    "slots.evidence": "slots.evidence",
+    "slots.prepare": "slots.prepare",
+    "slots.retire": "slots.retire",
+    "slots.switch": "slots.switch",
+    "slots.weigh": "slots.weigh",
+}
+
+
+def answer(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Carry out a verb and return what the deployer is told, also about what nobody expected."""
+    try:
+        return {"ok": True, "result": find(name)(arguments)}
+    except Refused as refused:
+        return refused.answer()
+    except PermissionError as error:
+        return Refused("permission", f"{name} failed", str(error)).answer()
+    except Exception as error:  # the deployer gets an answer whatever happened
+        traceback.print_exc()
+        return Refused("failed", f"{name} failed", f"{type(error).__name__}: {error}").answer()
+
+
+def find(name: str) -> Verb:
+    """Return the function of a verb.
+
+    Raises:
+        Refused: There is no such verb.
+    """
+    if name not in VERBS:
+        raise Refused("config", f"this agent has no verb {name!r}")
+    module, function = VERBS[name].split(".")
+    found: Verb = getattr(importlib.import_module(f"ops.hosts.agent.{module}"), function)
+    return found
+
+
+def main(name: str) -> None:
+    """Read the arguments, carry out the verb, print the answer."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a command of the verb prints is not the answer
+    try:
+        arguments = json.loads(sys.stdin.buffer.readline())
+    except ValueError:
+        arguments = None
+    if isinstance(arguments, dict):
+        told = answer(name, arguments)
+    else:
+        told = Refused("config", f"{name} got no JSON object").answer()
+    print(json.dumps(told), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

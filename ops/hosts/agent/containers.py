@@ -1,0 +1,244 @@
+"""Docker and Compose on the host: commands with a time limit, answers as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from ops.hosts.agent.errors import Refused
+
+QUICK_SECONDS = 30.0
+"""How long a question may take; Docker answers within milliseconds unless its disk or itself is stuck."""
+LOG_LINES = 20
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+HASH = "com.docker.compose.config-hash"
+RELEASE = "invops.release"
+SLOT = "invops.slot"
+_GONE = ("No such container", "No such object", "is already in progress")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of the environment.
+
+    Args:
+        id: Its id.
+        name: Its name.
+        service: Service of the Compose document.
+        slot: Its slot, empty for one that is not switched.
+        release: Release in it, empty for one that is not switched.
+        image: Id of its image.
+        state: `running`, `restarting`, `exited`, `created`, `paused`, `dead`.
+        health: `healthy`, `unhealthy`, `starting`; empty without a health check.
+        restarts: How often it was started again after a crash.
+        exit_code: Of the last end.
+        config: Hash of the definition that it was made from.
+        addresses: In its networks.
+        started: When, as Docker writes it.
+    """
+
+    id: str
+    name: str
+    service: str
+    slot: str
+    release: str
+    image: str
+    state: str
+    health: str
+    restarts: int
+    exit_code: int
+    config: str
+    addresses: tuple[str, ...]
+    started: str
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        moment = datetime.strptime(self.started[:19], "%Y-%m-%dT%H:%M:%S").replace(
+            tzinfo=timezone.utc
+        )
+        return time.time() - moment.timestamp() - float(f"0{self.started[19:].rstrip('Z') or '.0'}")
+
+    @property
+    def completed(self) -> bool:
+        """Whether it was to run once, and did."""
+        return self.state == "exited" and self.exit_code == 0
+
+
+def run(arguments: Sequence[str], seconds: float, *, check: bool = True) -> str:
+    """Run `docker` and return its standard output.
+
+    Args:
+        arguments: Without secrets.
+        seconds: Time limit.
+        check: Whether an error is one.
+
+    Raises:
+        Refused: Docker is missing, takes too long, or says no; with its last lines.
+    """
+    shown = f"docker {' '.join(arguments[:6])}"
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=max(0.1, seconds),
+            check=False,
+        )
+    except FileNotFoundError:
+        raise Refused(
+            "missing", "docker is not installed", hint="inv setup.server installs it"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise Refused("failed", f"no answer within {seconds:.0f} s: {shown}") from None
+    if check and done.returncode != 0:
+        raise _translated(shown, done.stderr or done.stdout)
+    return done.stdout
+
+
+def project(name: str) -> list[Container]:
+    """Return all containers of a Compose project, running or not, without those of `docker compose run`."""
+    wanted = [
+        "--filter",
+        f"label={PROJECT}={name}",
+        "--filter",
+        "label=com.docker.compose.oneoff=False",
+    ]
+    ids = run(["ps", "-aq", "--no-trunc", *wanted], QUICK_SECONDS).split()
+    return inspected(ids)
+
+
+def inspected(ids: Sequence[str]) -> list[Container]:
+    """Return the containers of these ids; one that is gone meanwhile is left out."""
+    return [_container(each) for each in raw(ids)]
+
+
+def raw(ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what `docker inspect` says; it holds the values of variables."""
+    if not ids:
+        return []
+    found: list[dict[str, Any]] = json.loads(
+        run(["inspect", "--type", "container", *ids], QUICK_SECONDS, check=False) or "[]"
+    )
+    return found
+
+
+def up(model: Path, services: Sequence[str], seconds: float, *, alone: bool) -> None:
+    """Make and start services as the document says; those that run so already stay untouched.
+
+    Args:
+        model: The Compose document.
+        services: Their names.
+        seconds: Time limit.
+        alone: Leave the services alone that they depend on.
+    """
+    options = ["--detach", "--no-build", "--quiet-pull", *(["--no-deps"] if alone else [])]
+    compose(model, ["up", *options, *services], seconds)
+
+
+def hashes(model: Path) -> dict[str, str]:
+    """Return the hash of each service's definition, as Compose writes it into the label `HASH`."""
+    lines = compose(model, ["config", "--hash", "*"], QUICK_SECONDS).splitlines()
+    return dict(line.split(maxsplit=1) for line in lines if line.strip())
+
+
+def compose(model: Path, arguments: Sequence[str], seconds: float) -> str:
+    """Run `docker compose` on a document."""
+    return run(
+        ["compose", "-f", str(model), "--project-directory", str(model.parent), *arguments], seconds
+    )
+
+
+def start(ids: Sequence[str]) -> None:
+    """Start containers that are stopped."""
+    if ids:
+        run(["start", *ids], QUICK_SECONDS)
+
+
+def stop(ids: Sequence[str], seconds: float) -> None:
+    """Stop containers, each within the time that its own definition gives it."""
+    if ids:
+        run(["stop", *ids], seconds)
+
+
+def remove(ids: Sequence[str]) -> None:
+    """Remove containers, running or not, all at once; one that is gone already is fine."""
+    if ids:
+        with ThreadPoolExecutor(max_workers=len(ids)) as pool:
+            list(pool.map(_remove, ids))
+
+
+def _remove(container: str) -> None:
+    try:
+        run(["rm", "--force", container], QUICK_SECONDS)
+    except Refused as refused:
+        if not any(word in refused.why for word in _GONE):
+            raise
+
+
+def logs(container: str, lines: int = LOG_LINES) -> str:
+    """Return the last lines that a container wrote."""
+    command = ["docker", "logs", "--tail", str(lines), container]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=QUICK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "(its log cannot be read)"
+    return done.stdout.strip()
+
+
+def _translated(shown: str, output: str) -> Refused:
+    lines = [line for line in output.strip().splitlines() if line and not line.startswith("time=")]
+    why = "\n".join(lines[-5:])
+    if "permission denied" in why and "docker.sock" in why:
+        return Refused(
+            "permission",
+            "may not use Docker",
+            why,
+            "add the user to group docker: inv setup.server",
+        )
+    if "Cannot connect to the Docker daemon" in why:
+        return Refused("failed", "Docker's engine does not answer", why, "systemctl status docker")
+    if "unknown command: docker compose" in why or "is not a docker command" in why:
+        return Refused(
+            "missing", "Docker Compose is not installed", why, "inv setup.server installs it"
+        )
+    return Refused("failed", f"failed: {shown}", why)
+
+
+def _container(found: dict[str, Any]) -> Container:
+    labels, state = found["Config"]["Labels"] or {}, found["State"]
+    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+    return Container(
+        id=found["Id"],
+        name=found["Name"].lstrip("/"),
+        service=labels.get(SERVICE, ""),
+        slot=labels.get(SLOT, ""),
+        release=labels.get(RELEASE, ""),
+        image=found["Image"],
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", "").replace("none", ""),
+        restarts=found.get("RestartCount", 0),
+        exit_code=state.get("ExitCode", 0),
+        config=labels.get(HASH, ""),
+        addresses=tuple(each["IPAddress"] for each in networks.values() if each.get("IPAddress")),
+        started=state.get("StartedAt", ""),
+    )

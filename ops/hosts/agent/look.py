@@ -1,0 +1,73 @@
+"""What there is on a host, changing nothing: containers, what the proxy routes to, the document, the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ops.hosts.agent import base, containers, proxy, routes
+from ops.hosts.agent.errors import Refused
+from ops.hosts.agent.servers import SLOTS
+
+
+def observe(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of an environment on this host; no values of variables.
+
+    Args:
+        arguments: `project`.
+
+    Returns:
+        `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
+        `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
+        document, empty for none; `definitions`: of each container that is not switched, whether it `runs` as the
+        document says; `slots`: what was put into each; `free` and `total` bytes of the disk.
+    """
+    folder = base.of(arguments)
+    now = containers.project(arguments["project"])
+    front = proxy.of(arguments)
+    running = front.running()
+    model = folder / "model.json"
+    disk = shutil.disk_usage(folder if folder.exists() else "/")
+    return {
+        "containers": [asdict(each) for each in now],
+        "serving": front.serving() if running else "",
+        "proxy": _proxy(front) if running else None,
+        "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
+        "definitions": _definitions(model, now) if model.exists() else {},
+        "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "free": disk.free,
+        "total": disk.total,
+    }
+
+
+def model(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return `model`, the document that this host runs, None for none; it holds secrets."""
+    return {"model": _record(base.of(arguments) / "model.json") or None}
+
+
+def _proxy(front: proxy.Proxy) -> dict[str, Any]:
+    return {
+        "structure": front.structure(),
+        "comes_back": routes.active_in(front.text()),
+        "retry_after": front.maintained(),
+        "servers": [asdict(each) for each in front.servers()],
+    }
+
+
+def _definitions(model: Path, now: list[containers.Container]) -> dict[str, bool]:
+    hashes = containers.hashes(model)
+    return {each.service: each.config == hashes.get(each.service) for each in now if not each.slot}
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Refused("failed", f"{path} is damaged", str(error)) from error
+    return found

@@ -1,0 +1,264 @@
+"""A machine that an environment runs on: this one, or a host over SSH (`ops.hosts.ssh`).
+
+The work is done on the machine by its agent (`ops.hosts.agent`); here it is asked for, verb by verb.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from ops.hosts import agent_file, runner
+from ops.hosts.detached import Job
+from ops.hosts.output import Lines
+from ops.kernel import files, guard
+from ops.kernel.context import Context
+from ops.kernel.deadline import Deadline
+from ops.kernel.errors import (
+    Busy,
+    ConfigurationError,
+    DependencyError,
+    Interrupted,
+    NotPermitted,
+    OpsError,
+    StepFailed,
+    TakenOver,
+    TimeLimitReached,
+)
+from ops.kernel.settings import environ
+
+LAST_WORDS: Final = 10.0
+"""Seconds for taking back what was asked, when the time for it is used up already."""
+_KINDS: Final[Mapping[str, type[OpsError]]] = {
+    "busy": Busy,
+    "taken": TakenOver,
+    "missing": DependencyError,
+    "failed": StepFailed,
+    "config": ConfigurationError,
+    "permission": NotPermitted,
+}
+_NO_PYTHON: Final = 127
+_ENGINE: Final = ("DOCKER_", "XDG_RUNTIME_DIR")
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """The folder of an environment on its machines.
+
+    Args:
+        base: The folder.
+        application: Whose it is.
+        environment: And of which environment.
+    """
+
+    base: str
+    application: str
+    environment: str
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what every verb is told."""
+        owner = {"application": self.application, "environment": self.environment}
+        return {"base": self.base, "owner": owner}
+
+
+class Machine(ABC):
+    """One machine.
+
+    Args:
+        name: What people call it.
+        place: Where the environment's folder is on it.
+    """
+
+    def __init__(self, name: str, place: Place) -> None:
+        self.name = name
+        self.place = place
+        self.lease: dict[str, Any] | None = None
+        """The lease that our changes name, while we hold it."""
+        self.round_trips = 0
+        """How often something was asked so far."""
+        self._counting = threading.Lock()
+
+    def call(
+        self, context: Context, verb: str, arguments: Mapping[str, Any] | None = None, *, reads: bool
+    ) -> dict[str, Any]:
+        """Carry out a verb of the agent and return its result.
+
+        Args:
+            context: Gives the deadline and takes what the verb prints for people.
+            verb: Its name.
+            arguments: JSON values.
+            reads: It changes nothing, so it may be asked in a dry run.
+
+        Raises:
+            ConnectionFailed: The machine does not answer.
+            TimeLimitReached: The context's time is used up.
+            OpsError: What the agent says: `Busy`, `TakenOver`, `DependencyError`, `StepFailed`, `ConfigurationError`,
+                `NotPermitted`.
+        """
+        if not reads:
+            guard.effect(f"{verb} on {self.name}")
+        lines = Lines(context.output)
+        try:
+            return self._ask(
+                context, verb, {**self._lease(reads), **(arguments or {})}, told=lines.take
+            )
+        finally:
+            lines.finish()
+
+    def detached(
+        self, context: Context, verb: str, arguments: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Carry out a changing verb in a process that outlives the connection, and wait for its end.
+
+        What it prints is told line by line as progress. A connection that breaks is made again. When the time is used
+        up or a signal comes, the job is ended.
+
+        Raises:
+            OpsError: As `call`; `StepFailed` as well when the job's process was killed.
+        """
+        guard.effect(f"{verb} on {self.name}")
+        inner = {**self.place.arguments(), **self._lease(reads=False), **(arguments or {})}
+        job = Job(self._ask, context, self.name, verb, inner)
+        try:
+            return self.understood(job.answer())
+        except (TimeLimitReached, Interrupted):
+            with contextlib.suppress(OpsError):
+                last = dataclasses.replace(context, deadline=Deadline(LAST_WORDS))
+                self._ask(last, "jobs.cancel", {"id": job.id})
+            raise
+
+    def put(self, context: Context, content: bytes | Path, path: str, mode: int = 0o600) -> None:
+        """Write a file below the environment's folder, whole or not at all.
+
+        Args:
+            context: Gives the deadline.
+            content: The bytes, or the file on this machine that has them.
+            path: Relative to the environment's folder.
+            mode: Its permissions.
+        """
+        guard.effect(f"write {path} on {self.name}")
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        about = {"path": path, "mode": mode, "sha256": hashlib.sha256(data).hexdigest()}
+        self._ask(context, "files.put", {**self._lease(reads=False), **about}, content=data)
+
+    @abstractmethod
+    def tunnel(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """Give an address here that leads to a TCP port as the machine sees it."""
+
+    @abstractmethod
+    def expose(self, port: int) -> AbstractContextManager[int]:
+        """Give a port on the machine's 127.0.0.1 that leads to a port of 127.0.0.1 here."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection; the next question makes it again."""
+
+    @abstractmethod
+    def _exchange(
+        self, context: Context, verb: str, data: bytes, told: Callable[[bytes], None], seconds: float
+    ) -> tuple[int, bytes]:
+        """Run the agent with `data` as input, pass on its standard error, return exit code and standard output.
+
+        Raises:
+            ConnectionFailed: No end within `seconds`, or the connection broke.
+        """
+
+    def _lease(self, reads: bool) -> dict[str, Any]:
+        return {"lease": self.lease} if self.lease and not reads else {}
+
+    def _ask(
+        self,
+        context: Context,
+        verb: str,
+        arguments: Mapping[str, Any],
+        *,
+        told: Callable[[bytes], None] = lambda _: None,
+        content: bytes = b"",
+        seconds: float = float("inf"),
+    ) -> dict[str, Any]:
+        with self._counting:
+            self.round_trips += 1
+        line = json.dumps({**self.place.arguments(), **arguments}).encode() + b"\n"
+        last = bytearray()
+
+        def also(data: bytes) -> None:
+            last[:] = (last + data)[-2000:]
+            told(data)
+
+        data = agent_file.content() + line + content
+        code, output = self._exchange(context, verb, data, also, seconds)
+        words = last.decode(errors="replace").strip()
+        if code == _NO_PYTHON and not output:
+            raise DependencyError(
+                f"{self.name} has no python3", why=words, hint="on the host: apt-get install python3"
+            )
+        try:
+            answer = json.loads(output)
+        except ValueError:
+            why = words or runner.outcome(code)
+            raise StepFailed(f"{self.name}: {verb} gave no answer", why=why) from None
+        return self.understood(answer)
+
+    def understood(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result in an answer of the agent.
+
+        Raises:
+            OpsError: The answer says what went wrong.
+        """
+        if answer["ok"]:
+            result: dict[str, Any] = answer["result"]
+            return result
+        kind = _KINDS[answer["kind"]]
+        raise kind(f"{self.name}: {answer['what']}", why=answer["why"], hint=answer["hint"])
+
+
+class ThisMachine(Machine):
+    """The machine that this process runs on."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__("localhost", place)
+
+    @contextlib.contextmanager
+    def tunnel(self, host: str, port: int) -> Iterator[tuple[str, int]]:
+        """Give the address itself: here it is what the machine sees."""
+        yield host, port
+
+    @contextlib.contextmanager
+    def expose(self, port: int) -> Iterator[int]:
+        """Give the port itself."""
+        yield port
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def _exchange(
+        self, context: Context, verb: str, data: bytes, told: Callable[[bytes], None], seconds: float
+    ) -> tuple[int, bytes]:
+        engine = {
+            name: value for name, value in environ.variables().items() if name.startswith(_ENGINE)
+        }
+        with files.unnamed() as output:
+            try:
+                result = runner.run(
+                    dataclasses.replace(context, output=told),
+                    agent_file.command(sys.executable, verb),
+                    reads=True,  # whether it changes anything was asked before
+                    environment=engine,
+                    input=data,
+                    stdout_to=cast(BinaryIO, output),
+                    check=False,
+                )
+            except TimeLimitReached:
+                context.deadline.check(f"waiting for {verb}")
+                raise
+            output.seek(0)
+            return result.code, output.read()

@@ -1,0 +1,92 @@
+"""A host over SSH."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import paramiko
+
+from ops.hosts import agent_file
+from ops.hosts.detached import ConnectionLost
+from ops.hosts.machine import Machine, Place
+from ops.hosts.ssh import forward
+from ops.hosts.ssh.exchange import exchange
+from ops.hosts.ssh.link import CONNECT, Link
+from ops.hosts.ssh.patience import patiently
+from ops.kernel.context import Context
+from ops.kernel.errors import ConnectionFailed
+
+PYTHON: Final = "python3"
+_BROKEN: Final = (paramiko.SSHException, EOFError, OSError)
+
+
+class SshMachine(Machine):
+    """A host that is reached over SSH.
+
+    Args:
+        link: The connection to it.
+        place: Where the environment's folder is on it.
+    """
+
+    def __init__(self, link: Link, place: Place) -> None:
+        super().__init__(link.address.name, place)
+        self._link = link
+
+    @contextlib.contextmanager
+    def tunnel(self, host: str, port: int) -> Iterator[tuple[str, int]]:
+        """Give an address here that leads to a TCP port as the host sees it."""
+        with forward.to_there(self._link.transport(), host, port) as local:
+            yield "127.0.0.1", local
+
+    @contextlib.contextmanager
+    def expose(self, port: int) -> Iterator[int]:
+        """Give a port on the host's 127.0.0.1 that leads to a port of 127.0.0.1 here."""
+        with forward.from_there(self._link.transport(), self.name, port) as there:
+            yield there
+
+    def close(self) -> None:
+        """End the connection; the next question makes it again."""
+        self._link.close()
+
+    def _exchange(
+        self, context: Context, verb: str, data: bytes, told: Callable[[bytes], None], seconds: float
+    ) -> tuple[int, bytes]:
+        command = shlex.join(agent_file.command(PYTHON, verb))
+        asked: list[paramiko.Channel] = []
+
+        def work() -> tuple[int, bytes]:
+            asked.append(self._session())
+            try:
+                with asked[0]:
+                    return exchange(asked[0], command, data, told)
+            except _BROKEN as error:
+                raise ConnectionLost(
+                    f"the connection to {self.name} broke while waiting for {verb}",
+                    why=str(error) or type(error).__name__,
+                ) from error
+
+        def stop() -> None:
+            for channel in asked:
+                channel.close()
+
+        doing = f"waiting for {verb} on {self.name}"
+        try:
+            return patiently(work, stop, context.deadline, doing, seconds)
+        except ConnectionLost:
+            self._link.close()
+            raise
+
+    def _session(self) -> paramiko.Channel:
+        """Return a new session; a connection that broke while nobody used it is made again."""
+        with contextlib.suppress(*_BROKEN):
+            return self._link.transport().open_session(timeout=CONNECT)
+        self._link.close()
+        try:
+            return self._link.transport().open_session(timeout=CONNECT)
+        except _BROKEN as error:
+            raise ConnectionFailed(
+                f"{self.name} gives no session", why=str(error) or type(error).__name__
+            ) from error

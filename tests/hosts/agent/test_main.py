@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ops.hosts import agent_file
+from ops.hosts.agent.errors import KINDS, Refused
+
+
+def run(verb: str, data: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run the agent as a machine does."""
+    return subprocess.run(
+        agent_file.command(sys.executable, verb),
+        input=agent_file.content() + data,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "kind", "words"),
+    [
+        ("nonsense", b"{}\n", "config", "no verb 'nonsense'"),
+        ("hello", b"", "config", "got no JSON object"),
+        ("hello", b"no json\n", "config", "got no JSON object"),
+        ("hello", b"[]\n", "config", "got no JSON object"),
+        ("hello", b"{}\n", "config", "not an absolute path"),
+    ],
+)
+def test_bad_input_is_answered_and_not_met_with_a_traceback(
+    verb: str, data: bytes, kind: str, words: str
+) -> None:
+    result = run(verb, data)
+    told: dict[str, Any] = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert set(told) == {"ok", "kind", "what", "why", "hint"}
+    assert (told["ok"], told["kind"]) == (False, kind)
+    assert words in told["what"]
+
+
+def test_what_nobody_expected_is_answered_and_its_traceback_is_on_standard_error() -> None:
+    result = run("lease.acquire", b'{"base": "/tmp"}\n')
+    told = json.loads(result.stdout)
+    assert told["kind"] == "failed"
+    assert told["why"] == "KeyError: 'owner'"
+    assert result.stderr.startswith(b"Traceback")
+
+
+def test_agent_that_does_not_arrive_whole_does_nothing() -> None:
+    result = subprocess.run(
+        agent_file.command(sys.executable, "hello"),
+        input=agent_file.content()[:-1],
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert b"did not arrive whole" in result.stderr
+
+
+def test_refusal_says_everything() -> None:
+    refused = Refused("busy", "what", "why", "hint")
+    assert refused.answer() == {
+        "ok": False,
+        "kind": "busy",
+        "what": "what",
+        "why": "why",
+        "hint": "hint",
+    }
+    assert refused.kind in KINDS

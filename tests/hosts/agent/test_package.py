@@ -1,0 +1,72 @@
+"""The agent runs on hosts: standard library only, Python 3.9."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ops.hosts import agent_file
+from ops.hosts.agent import __main__ as command
+from ops.hosts.agent.errors import Refused
+from tests.architecture.sources import module
+
+FILES = sorted(Path(command.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_module_is_one_for_python_3_9(path: Path) -> None:
+    ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 9))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_module_does_not_use_newer_syntax_in_what_is_evaluated(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert path.name == "__init__.py" or "from __future__ import annotations" in source
+    matched = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Match)]
+    assert not matched
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_module_imports_only_the_standard_library_and_the_agent(path: Path) -> None:
+    own = f"{agent_file.PACKAGE}."
+    name = own + path.stem
+    for imported, line in module(name, path, path.read_text(encoding="utf-8")).imports():
+        known = imported.split(".")[0] in sys.stdlib_module_names
+        assert known or f"{imported}.".startswith(own), f"line {line} imports {imported}"
+
+
+def test_archive_has_every_module_and_nothing_of_the_packages_above() -> None:
+    with zipfile.ZipFile(io.BytesIO(agent_file.content())) as archive:
+        names = set(archive.namelist())
+        above = [archive.read(f"{name}/__init__.py") for name in ("ops", "ops/hosts")]
+    folder = agent_file.PACKAGE.replace(".", "/")
+    modules = {f"{folder}/{path.name}" for path in FILES}
+    assert names == {"__main__.py", "ops/__init__.py", "ops/hosts/__init__.py", *modules}
+    assert above == [b"", b""]
+
+
+def test_archive_is_the_same_each_time() -> None:
+    first = agent_file.content()
+    agent_file.content.cache_clear()
+    assert agent_file.content() == first
+
+
+@pytest.mark.parametrize("name", command.VERBS)
+def test_verb_leads_to_a_function(name: str) -> None:
+    found = command.find(name)
+    assert found.__doc__
+    assert found.__module__.startswith(agent_file.PACKAGE)
+
+
+def test_verbs_are_in_order() -> None:
+    assert list(command.VERBS) == sorted(command.VERBS)
+
+
+def test_unknown_verb_is_refused() -> None:
+    with pytest.raises(Refused, match="no verb 'nonsense'"):
+        command.find("nonsense")

@@ -1,0 +1,113 @@
+"""A Docker engine with Compose and buildx: the one that answers, else one that the tests start and stop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import lacking, require
+
+INSTALL = "inv test --install, as root"
+PATIENCE_SECONDS = 60
+
+
+def cache() -> Path:
+    """Return the folder that keeps what is expensive between runs of the tests."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invops-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold a lock among all processes that run tests, whatever they are of."""
+    with open(cache() / f"{name}.lock", "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def docker(*arguments: str, check: bool = True, given: bytes | None = None) -> str:
+    """Run `docker` and return what it printed.
+
+    Args:
+        arguments: Of the command.
+        check: Whether an error fails the test.
+        given: Its standard input.
+    """
+    ran = subprocess.run(["docker", *arguments], input=given, capture_output=True, check=False)
+    if check and ran.returncode != 0:
+        pytest.fail(f"docker {' '.join(arguments)}:\n{ran.stderr.decode()}{ran.stdout.decode()}")
+    return ran.stdout.decode()
+
+
+def complaint() -> str:
+    """Return why no engine answers, nothing when one does."""
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if ran.returncode == 0 else ran.stderr.strip() or "no answer"
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Provide an engine for as long as the context lasts.
+
+    One that we start listens where `docker` looks for it, keeps its data in our own folder, and is
+    shared by all processes that run tests; the last of them stops it.
+    """
+    require("docker", "docker.io")
+    for plugin in ("compose", "buildx"):
+        if not docker(plugin, "version", check=False):
+            lacking(f"Docker's plug-in {plugin} is missing: {INSTALL}")
+    with open(cache() / "engine.users", "a", encoding="utf-8") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        with locked("engine"):
+            if why := complaint():
+                _start(why)
+        yield
+        with suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _stop()
+
+
+@pytest.fixture(scope="session", name="docker_engine")
+def docker_engine_fixture() -> Iterator[None]:
+    """Say that a test needs Docker: it fails in CI and is skipped elsewhere where there is none."""
+    with running():
+        yield
+
+
+def _start(why: str) -> None:
+    if os.environ.get("DOCKER_HOST") or os.geteuid() != 0:
+        lacking(f"Docker's engine does not answer, and only root can start it: {why}")
+    dockerd = require("dockerd", "docker.io", "/usr/sbin")
+    log, data = cache() / "engine.log", cache() / "engine"
+    command = ["setsid", "--fork", str(dockerd), "--pidfile", str(_pid_file()), "--data-root", data]
+    with open(log, "wb") as output:  # no child of ours: it may outlive the process that starts it
+        subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while complaint():
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if "failed to start" in said or time.monotonic() > deadline:
+            lacking(f"Docker's engine does not start here:\n{said[-2000:]}")
+        time.sleep(0.1)
+
+
+def _stop() -> None:
+    """Stop the engine if it is one of ours, and wait until it is gone."""
+    with suppress(FileNotFoundError, psutil.NoSuchProcess):
+        engine = psutil.Process(int(_pid_file().read_text(encoding="utf-8")))
+        if engine.name() == "dockerd":
+            engine.terminate()
+            engine.wait(PATIENCE_SECONDS)
+
+
+def _pid_file() -> Path:
+    return cache() / "engine.pid"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# An image starts no services while it is built.
+exit 101
