@@ -42,7 +42,8 @@ def lint(session: nox.Session) -> None:
     """Check style and known mistakes; each finding comes with the command that fixes it."""
     install(session, "requirements/lint.txt")
     python = " ".join(name for name in PYTHON_FILES if Path(name).exists())
-    scripts = " ".join(["inv", ".ci/run", *map(str, sorted(Path("docs").rglob("*.sh")))])
+    shell = sorted(path for folder in ("docs", "tests") for path in Path(folder).rglob("*.sh"))
+    scripts = " ".join(["inv", ".ci/run", *map(str, shell)])
     findings = [
         check(session, f"ruff check {python}", fix=f"ruff check --fix {python}"),
         check(session, f"isort --check-only {python}", fix=f"isort {python}"),

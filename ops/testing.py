@@ -13,17 +13,26 @@ from ops.kernel import exits, guard
 from ops.kernel.errors import ConfigurationError, DependencyError
 
 SESSIONS = ("lint", "types", "tests", "integration", "faults", "coverage")
-# Debian package: a program of it, and folders beside PATH where Debian keeps such programs.
+# Debian package: a program or file of it, and folders beside PATH where Debian keeps such programs.
 PACKAGES = {
     "age": ("age",),
+    "debian-archive-keyring": ("debian-archive-keyring.gpg", "/usr/share/keyrings"),
+    "docker-registry": ("docker-registry",),
+    "docker.io": ("dockerd", "/usr/sbin"),
     "git": ("git",),
     "haproxy": ("haproxy", "/usr/sbin"),
     "mariadb-server": ("mariadbd", "/usr/sbin"),
+    "mmdebstrap": ("mmdebstrap",),
     "openssh-client": ("ssh-keygen",),
+    "openssh-server": ("sshd", "/usr/sbin"),
     "postgresql": ("initdb", "/usr/lib/postgresql/*/bin"),
     "strace": ("strace",),
     "zstd": ("zstd",),
 }
+# Docker's plug-ins: Debian 12 has none, so they come by a script of their own.
+PLUGINS = ("docker-buildx", "docker-compose")
+PLUGIN_FOLDERS = ("~/.docker", "/usr/local/lib/docker", "/usr/lib/docker", "/usr/libexec/docker")
+PLUGIN_SCRIPT = "tests/support/docker/plugins.sh"
 # Runs a command with the terminal's own input and output; returns its exit code.
 Execute = Callable[[Sequence[str]], int]
 
@@ -33,7 +42,7 @@ class Preparation:
     """What will be run, in order.
 
     Args:
-        missing: Debian packages that the tests need and this machine lacks.
+        missing: Debian packages and plug-ins of Docker that the tests need and this machine lacks.
         commands: Commands that install them; empty when nothing is to be installed.
         sessions: Names of the nox sessions.
     """
@@ -59,7 +68,7 @@ def prepare(*, install: bool, sessions: Sequence[str]) -> Preparation:
             "the tests of invops are in its repository only",
             hint="clone the repository and run ./inv test there",
         )
-    missing = missing_packages()
+    missing = [*missing_packages(), *missing_plugins()]
     commands = install_commands(missing) if install and missing else []
     return Preparation(missing, commands, tuple(sessions) or SESSIONS)
 
@@ -69,13 +78,28 @@ def missing_packages() -> list[str]:
     return [name for name, (program, *folders) in PACKAGES.items() if not _found(program, folders)]
 
 
-def install_commands(packages: Sequence[str]) -> list[list[str]]:
-    """Return the commands that install Debian packages, through sudo when we are not root.
+def missing_plugins() -> list[str]:
+    """Return the plug-ins of Docker that the tests need and this machine lacks."""
+    folders = [Path(folder).expanduser() / "cli-plugins" for folder in PLUGIN_FOLDERS]
+    return [name for name in PLUGINS if not any((folder / name).exists() for folder in folders)]
+
+
+def by_hand(missing: Sequence[str]) -> str:
+    """Return what root would type to install what is missing."""
+    packages = [name for name in missing if name not in PLUGINS]
+    commands = [f"apt-get install {' '.join(packages)}"] if packages else []
+    if len(packages) < len(missing):
+        commands.append(str(Path(bootstrap.PROJECT) / PLUGIN_SCRIPT))
+    return " && ".join(commands)
+
+
+def install_commands(missing: Sequence[str]) -> list[list[str]]:
+    """Return the commands that install what is missing, through sudo when we are not root.
 
     Raises:
         DependencyError: There is no apt-get, or neither root nor sudo.
     """
-    names = " ".join(packages)
+    names = " ".join(missing)
     if shutil.which("apt-get") is None:
         raise DependencyError(
             f"the tests need {names}",
@@ -86,14 +110,17 @@ def install_commands(packages: Sequence[str]) -> list[list[str]]:
         raise DependencyError(
             f"the tests need {names}",
             why="neither root nor sudo is here to install them",
-            hint=f"as root: apt-get install {names}",
+            hint=f"as root: {by_hand(missing)}",
         )
+    packages = [name for name in missing if name not in PLUGINS]
     apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
+    commands = [[*apt, "update"]]
+    if packages:
+        commands.append([*apt, "install", "--no-install-recommends", *packages])
+    if len(packages) < len(missing):
+        commands.append([str(Path(bootstrap.PROJECT) / PLUGIN_SCRIPT)])
     prefix = [] if os.geteuid() == 0 else ["sudo"]
-    return [
-        [*prefix, *apt, "update"],
-        [*prefix, *apt, "install", "--no-install-recommends", *packages],
-    ]
+    return [[*prefix, *command] for command in commands]
 
 
 def run(preparation: Preparation, *, announce: Callable[[str], None], execute: Execute) -> int:
@@ -121,7 +148,8 @@ def run(preparation: Preparation, *, announce: Callable[[str], None], execute: E
     if preparation.missing and not preparation.commands:
         names = " ".join(preparation.missing)
         announce(
-            f"some tests will fail: they need {names}: inv test --install, or apt-get install {names}"
+            f"some tests will fail: they need {names}: inv test --install, or as root: "
+            f"{by_hand(preparation.missing)}"
         )
     guard.effect("make the environment of nox")
     try:

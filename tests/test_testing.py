@@ -37,6 +37,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(testing, "PACKAGES", {"strace": ("strace",)})
+    monkeypatch.setattr(testing, "PLUGINS", ())
     return tmp_path
 
 
@@ -48,6 +49,33 @@ def test_package_counts_as_there_when_its_program_is_in_path_or_beside_it(
     assert testing.missing_packages() == []
     monkeypatch.setenv("PATH", "")
     assert testing.missing_packages() == []
+
+
+def test_plugin_counts_as_there_where_docker_looks_for_it(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "PLUGINS", ("docker-buildx", "docker-compose"))
+    monkeypatch.setattr(testing, "PLUGIN_FOLDERS", ("~/none", str(bare)))
+    monkeypatch.setenv("HOME", str(bare))
+    (bare / "cli-plugins").mkdir()
+    (bare / "cli-plugins/docker-buildx").touch()
+    assert testing.missing_plugins() == ["docker-compose"]
+    (bare / "docker-compose").touch()  # version 1, which is no plug-in
+    assert testing.missing_plugins() == ["docker-compose"]
+
+
+def test_plugins_come_by_the_script_of_the_repository(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(testing, "PLUGINS", ("docker-buildx",))
+    monkeypatch.setattr(testing, "PLUGIN_FOLDERS", ())
+    script = str(ROOT / testing.PLUGIN_SCRIPT)
+    assert os.access(script, os.X_OK)
+    _update, install, plugins = testing.prepare(install=True, sessions=[]).commands
+    assert (install[-1], plugins) == ("strace", [script])
+    assert testing.by_hand(["strace", "docker-buildx"]) == f"apt-get install strace && {script}"
+    assert testing.install_commands(["docker-buildx"])[1:] == [[script]]
 
 
 def test_installs_only_when_asked(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +142,7 @@ def test_output_and_code_of_nox_are_those_of_the_run(
     project: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(testing, "PACKAGES", {"strace": ("no-such-program",)})
+    monkeypatch.setattr(testing, "PLUGINS", ())
     (project / "requirements").mkdir()
     shutil.copy(ROOT / "requirements/nox.txt", project / "requirements")
     said: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
-from ops.deploy import observe
+from ops.deploy import targets
 from ops.deploy.releases import Release, all_of
 from ops.kernel.context import Context
 from ops.kernel.report import Report, Table
@@ -14,7 +14,7 @@ from ops.kernel.report import Report, Table
 def releases(context: Context) -> Report:
     """List releases, newest first, with the one that serves."""
     settings = context.settings
-    serving = observe.observe(context).release
+    serving = targets.serving(context)
     found = all_of(settings)
     if not found:
         return Report(

@@ -20,3 +20,30 @@ def deploy(context: Context, ref: str) -> Plan:
     from ops.deploy import pipeline as processes
 
     return processes.deploy(context, ref)
+
+
+def rollback(context: Context, to: str) -> Plan:
+    """Plan the way back to an earlier release.
+
+    Args:
+        context: Surroundings.
+        to: Release id; empty for the last good one before the release that serves.
+    """
+    if context.settings.environment.target == "compose":
+        from ops.deploy.compose import pipeline as containers
+
+        return containers.rollback(context, to)
+    from ops.deploy import pipeline as processes
+
+    return processes.rollback(context, to)
+
+
+def serving(context: Context) -> str:
+    """Return the release that serves, empty for none, or for hosts that differ."""
+    if context.settings.environment.target == "compose":
+        from ops.deploy.compose import fleet
+
+        return fleet.observe(context).release
+    from ops.deploy import observe
+
+    return observe.observe(context).release

@@ -18,6 +18,8 @@ _MAIN: Final = f"import sys\nfrom {PACKAGE}.__main__ import main\nmain(sys.argv[
 
 START: Final = """\
 import os, sys
+if sys.version_info < (3, 9):
+    sys.exit("Python 3.9 or newer is needed, this is %d.%d" % sys.version_info[:2])
 left, file = int(sys.argv[1]), os.memfd_create("agent", 0)
 while left:
     data = os.read(0, min(left, 65536))

@@ -93,7 +93,9 @@ class Job:
         if state["state"] == "lost":
             raise StepFailed(
                 f"{self._name}: {self._verb} ended without an answer",
-                why="\n".join(["its process was killed, or the machine was restarted", *self._last]),
+                why="\n".join(
+                    ["its process was killed, or the machine was restarted", *self._last]
+                ),
                 hint="look at the machine's memory and its log: journalctl -k",
             )
         answer: dict[str, Any] = state["answer"]

@@ -236,5 +236,8 @@ def _look(asked: Context, machine: Machine) -> LeaseHolder | None:
 
 def _processes() -> str:
     """Return what tells our process ids from those of other machines and containers."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux, so no containers either
+        return f"{actor.host()} {uuid.getnode()}"

@@ -1,4 +1,4 @@
-"""A machine that an environment runs on: this one, or a host over SSH (`ops.hosts.ssh`).
+"""A machine that an environment runs on: this one (`this_machine`), or a host over SSH (`ssh.machine`).
 
 The work is done on the machine by its agent (`ops.hosts.agent`); here it is asked for, verb by verb.
 """
@@ -9,18 +9,17 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 from ops.hosts import agent_file, runner
 from ops.hosts.detached import Job
 from ops.hosts.output import Lines
-from ops.kernel import files, guard
+from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import (
@@ -34,7 +33,6 @@ from ops.kernel.errors import (
     TakenOver,
     TimeLimitReached,
 )
-from ops.kernel.settings import environ
 
 LAST_WORDS: Final = 10.0
 """Seconds for taking back what was asked, when the time for it is used up already."""
@@ -47,7 +45,6 @@ _KINDS: Final[Mapping[str, type[OpsError]]] = {
     "permission": NotPermitted,
 }
 _NO_PYTHON: Final = 127
-_ENGINE: Final = ("DOCKER_", "XDG_RUNTIME_DIR")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +85,12 @@ class Machine(ABC):
         self._counting = threading.Lock()
 
     def call(
-        self, context: Context, verb: str, arguments: Mapping[str, Any] | None = None, *, reads: bool
+        self,
+        context: Context,
+        verb: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        reads: bool,
     ) -> dict[str, Any]:
         """Carry out a verb of the agent and return its result.
 
@@ -145,10 +147,25 @@ class Machine(ABC):
             path: Relative to the environment's folder.
             mode: Its permissions.
         """
-        guard.effect(f"write {path} on {self.name}")
-        data = content if isinstance(content, bytes) else content.read_bytes()
-        about = {"path": path, "mode": mode, "sha256": hashlib.sha256(data).hexdigest()}
-        self._ask(context, "files.put", {**self._lease(reads=False), **about}, content=data)
+        self.put_all(context, [(content, path, mode)])
+
+    def put_all(self, context: Context, some: Sequence[tuple[bytes | Path, str, int]]) -> None:
+        """Write several files in one round trip; each is content, path and mode as for `put`."""
+        if not some:
+            return
+        guard.effect(f"write {', '.join(path for _, path, _ in some)} on {self.name}")
+        read = [each if isinstance(each, bytes) else each.read_bytes() for each, _, _ in some]
+        about = [
+            {
+                "path": path,
+                "mode": mode,
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+            for data, (_, path, mode) in zip(read, some, strict=True)
+        ]
+        arguments = {**self._lease(reads=False), "files": about}
+        self._ask(context, "files.put", arguments, content=b"".join(read))
 
     @abstractmethod
     def tunnel(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:
@@ -164,7 +181,12 @@ class Machine(ABC):
 
     @abstractmethod
     def _exchange(
-        self, context: Context, verb: str, data: bytes, told: Callable[[bytes], None], seconds: float
+        self,
+        context: Context,
+        verb: str,
+        data: bytes,
+        told: Callable[[bytes], None],
+        seconds: float,
     ) -> tuple[int, bytes]:
         """Run the agent with `data` as input, pass on its standard error, return exit code and standard output.
 
@@ -199,10 +221,13 @@ class Machine(ABC):
         words = last.decode(errors="replace").strip()
         if code == _NO_PYTHON and not output:
             raise DependencyError(
-                f"{self.name} has no python3", why=words, hint="on the host: apt-get install python3"
+                f"{self.name} has no python3",
+                why=words,
+                hint="on the host: apt-get install python3",
             )
         try:
-            answer = json.loads(output)
+            # A shell's start-up file may have printed something before.
+            answer = json.loads(output.rstrip().rpartition(b"\n")[2])
         except ValueError:
             why = words or runner.outcome(code)
             raise StepFailed(f"{self.name}: {verb} gave no answer", why=why) from None
@@ -219,46 +244,3 @@ class Machine(ABC):
             return result
         kind = _KINDS[answer["kind"]]
         raise kind(f"{self.name}: {answer['what']}", why=answer["why"], hint=answer["hint"])
-
-
-class ThisMachine(Machine):
-    """The machine that this process runs on."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__("localhost", place)
-
-    @contextlib.contextmanager
-    def tunnel(self, host: str, port: int) -> Iterator[tuple[str, int]]:
-        """Give the address itself: here it is what the machine sees."""
-        yield host, port
-
-    @contextlib.contextmanager
-    def expose(self, port: int) -> Iterator[int]:
-        """Give the port itself."""
-        yield port
-
-    def close(self) -> None:
-        """Do nothing: there is no connection."""
-
-    def _exchange(
-        self, context: Context, verb: str, data: bytes, told: Callable[[bytes], None], seconds: float
-    ) -> tuple[int, bytes]:
-        engine = {
-            name: value for name, value in environ.variables().items() if name.startswith(_ENGINE)
-        }
-        with files.unnamed() as output:
-            try:
-                result = runner.run(
-                    dataclasses.replace(context, output=told),
-                    agent_file.command(sys.executable, verb),
-                    reads=True,  # whether it changes anything was asked before
-                    environment=engine,
-                    input=data,
-                    stdout_to=cast(BinaryIO, output),
-                    check=False,
-                )
-            except TimeLimitReached:
-                context.deadline.check(f"waiting for {verb}")
-                raise
-            output.seek(0)
-            return result.code, output.read()

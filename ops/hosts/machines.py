@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ops.hosts import home
-from ops.hosts.machine import Machine, Place, ThisMachine
+from ops.hosts.machine import Machine, Place
+from ops.hosts.this_machine import ThisMachine
 from ops.kernel.context import Context
 from ops.kernel.errors import Interrupted, OpsError, TakenOver
-from ops.kernel.settings import addresses
 from ops.kernel.settings.models import Settings
-
-if TYPE_CHECKING:
-    import paramiko
 
 T = TypeVar("T")
 
@@ -74,9 +72,9 @@ class Machines:
 
     def each(self, work: Callable[[Machine], T]) -> Outcome[T]:
         """Do `work` for all machines at the same time; all end before this returns."""
+        jobs = {machine.name: _begun(work, machine) for machine in self}
+        wait(jobs.values())
         outcome: Outcome[T] = Outcome({}, {})
-        with ThreadPoolExecutor(max(len(self), 1)) as pool:
-            jobs = {machine.name: pool.submit(work, machine) for machine in self}
         for name, job in jobs.items():
             try:
                 outcome.done[name] = job.result()
@@ -107,6 +105,20 @@ def of(context: Context) -> Machines:
     return found
 
 
+def _begun(work: Callable[[Machine], T], machine: Machine) -> Future[T]:
+    """Begin work in a thread that a second signal does not wait for."""
+    job: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            job.set_result(work(machine))
+        except BaseException as error:
+            job.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return job
+
+
 def place(settings: Settings) -> Place:
     """Return where the environment's folder is on its machines."""
     base = settings.environment.base_folder
@@ -116,22 +128,10 @@ def place(settings: Settings) -> Place:
     return Place(base or str(default), settings.app.name, settings.name)
 
 
-def _machines(context: Context) -> list[Machine]:
-    chosen, where = context.settings.environment, place(context.settings)
-    if not chosen.hosts:
+def _machines(context: Context) -> Sequence[Machine]:
+    where = place(context.settings)
+    if not context.settings.environment.hosts:
         return [ThisMachine(where)]
-    from ops.hosts.ssh import keys
-    from ops.hosts.ssh.link import Link
-    from ops.hosts.ssh.machine import SshMachine
+    from ops.hosts.ssh import machine
 
-    def key() -> paramiko.PKey:
-        text = context.secrets.resolve(chosen.ssh_key).get_secret_value()
-        return keys.private(text, chosen.ssh_key)
-
-    def link(text: str, gateway: Link | None) -> Link:
-        address = addresses.parse(text)
-        pinned = chosen.host_keys.get(address.name, "")
-        return Link(address, pinned, key if chosen.ssh_key else None, gateway)
-
-    gateway = link(chosen.gateway, None) if chosen.gateway else None
-    return [SshMachine(link(text, gateway), where) for text in chosen.hosts]
+    return machine.every(context, where)

@@ -31,10 +31,10 @@ def deploy(call: Invocation, ref: str = "") -> Report:
 )
 def rollback(call: Invocation, to: str = "") -> Report:
     """Go back to an earlier release that served well."""
-    from ops.deploy import pipeline
+    from ops.deploy import pipeline, targets
     from ops.hosts import envlock
 
-    return pipeline.announce(call.operate(pipeline.rollback, lock=envlock.of, to=to), call.settings)
+    return pipeline.announce(call.operate(targets.rollback, lock=envlock.of, to=to), call.settings)
 
 
 @task(level=READ, kind="verification")

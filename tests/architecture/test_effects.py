@@ -30,6 +30,7 @@ ALLOWED = {
     "sockets": {
         "ops.hosts.haproxy": "guard.effect before commands that change",
         "ops.hosts.ports": "looks which ports are free",
+        "ops.hosts.ssh": "guard.effect before a port is opened on a host; the rest asks in ops.hosts.machine",
     },
     "HTTP": {"ops.hosts.http": "asks only"},
     "RPC": {"ops.hosts.rpc": "guard.effect before calls that change"},
@@ -46,9 +47,13 @@ ALLOWED = {
     "other services": {
         "ops.backup.storage.s3_client": "guard.effect before changes, and for all that is not known to read",
         "ops.backup.storage.s3_errors": "the errors of boto3, calls nothing",
+        "ops.hosts.ssh": "asked through ops.hosts.machine only: guard.effect unless the verb only reads",
     },
 }
-UNGUARDED = {"ops.bootstrap"}  # makes the environment that everything else runs in
+UNGUARDED = {
+    "ops.bootstrap",  # makes the environment that everything else runs in
+    "ops.hosts.agent",  # runs on a host, where ops.hosts.machine asked for it after asking the guard
+}
 
 
 def allowed(kind: str, name: str) -> bool:

@@ -26,7 +26,9 @@ HEAVY = {
     *(
         "alembic",
         "boto3",
+        "fabric",
         "httpx",
+        "paramiko",
         "psutil",
         "psycopg",
         "pydantic",

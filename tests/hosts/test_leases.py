@@ -16,8 +16,9 @@ import pytest
 
 from ops.hosts import envlock, leases
 from ops.hosts.leases import Leases
-from ops.hosts.machine import Machine, ThisMachine
+from ops.hosts.machine import Machine
 from ops.hosts.machines import Machines
+from ops.hosts.this_machine import ThisMachine
 from ops.kernel import guard
 from ops.kernel.errors import (
     Busy,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,12 +134,25 @@ def test_file_is_put_below_the_environments_folder(made: World) -> None:
     assert (made.base / "two").stat().st_mode & 0o777 == 0o600
 
 
+def test_many_files_are_put_in_one_round_trip(made: World) -> None:
+    machine, context = made.local(), made.context()
+    made.holding(context, machine)
+    before = machine.round_trips
+    some = [(str(number).encode() * number, f"files/{number}", 0o600) for number in range(30)]
+    machine.put_all(context, some)
+    machine.put_all(context, [])
+    assert machine.round_trips == before + 1
+    found = {path: (made.base / path).read_bytes() for _, path, _ in some}
+    assert found == {path: content for content, path, _ in some}
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "a/../../outside"])
 def test_file_is_not_put_anywhere_else(made: World, path: str) -> None:
     machine, context = made.local(), made.context()
     made.holding(context, machine)
     with pytest.raises(ConfigurationError, match="not a path inside"):
-        machine.put(context, b"data", path)
+        machine.put_all(context, [(b"data", "inside", 0o600), (b"data", path, 0o600)])
+    assert not (made.base / "inside").exists()
 
 
 def test_detached_work_tells_its_lines_and_its_result(made: World) -> None:
@@ -164,9 +178,7 @@ def test_detached_work_that_is_killed_is_lost(made: World) -> None:
 def test_detached_work_is_ended_with_its_children_when_the_time_is_used_up(made: World) -> None:
     context = made.context(seconds=1.5)
     with pytest.raises(TimeLimitReached, match=r"waiting for (trial.work|jobs)"):
-        made.local().detached(
-            context, "trial.work", {"folder": str(made.folder), "child": True}
-        )
+        made.local().detached(context, "trial.work", {"folder": str(made.folder), "child": True})
     _all_gone(made.folder)
 
 
@@ -177,7 +189,7 @@ def test_signal_ends_detached_work(made: World) -> None:
     def interrupt(_: bytes) -> None:
         context.deadline.interrupt(stop)
 
-    watched = _with_output(context, interrupt)
+    watched = dataclasses.replace(context, output=interrupt)
     with pytest.raises(Interrupted):
         made.local().detached(watched, "trial.work", {"folder": str(made.folder), "child": True})
     _all_gone(made.folder)
@@ -199,12 +211,6 @@ def test_addresses_of_this_machine_are_its_own(made: World) -> None:
     machine = made.local()
     with machine.tunnel("10.0.0.1", 5432) as address, machine.expose(5000) as port:
         assert (address, port) == (("10.0.0.1", 5432), 5000)
-
-
-def _with_output(context: object, output: object) -> object:
-    import dataclasses
-
-    return dataclasses.replace(context, output=output)  # type: ignore[type-var]
 
 
 def _all_gone(folder: Path) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from ops.hosts import home, machines
-from ops.hosts.machine import Machine, ThisMachine
+from ops.hosts.machine import Machine
 from ops.hosts.machines import Machines, Outcome
+from ops.hosts.this_machine import ThisMachine
 from ops.kernel import settings
 from ops.kernel.errors import (
     Busy,

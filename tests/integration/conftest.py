@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
+from tests.support.docker.engine import running
 from tests.support.project import Project, Ran, place, project
 
 
@@ -18,6 +19,20 @@ def shared_home() -> Iterator[Path]:
     require("pg_ctl", "postgresql", "/usr/lib/postgresql/*/bin")
     with place() as home:
         yield home
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that need Docker more time: the first of them builds images."""
+    for item in items:
+        if "docker_engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[None]:
+    """Say that a test needs Docker; an engine that was started for the tests stops after the last."""
+    with running():
+        yield
 
 
 @dataclass(frozen=True)

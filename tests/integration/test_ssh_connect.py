@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ops.kernel.errors import (
 from tests.support import sshd
 from tests.support.machines import World, world
 from tests.support.sockets import hanging_up, silent
-from tests.support.sshd import Sshd, make_key
+from tests.support.sshd import Sshd, hash_known_hosts, make_key
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,13 @@ def test_pinned_fingerprint_is_enough(made: World, server: Sshd) -> None:
     hello(made.context([server]))
 
 
-def test_known_hosts_is_enough(made: World, server: Sshd) -> None:
-    path = known_hosts(made, f"{server.known()}")
+@pytest.mark.parametrize("hashed", [False, True])
+def test_known_hosts_is_enough(made: World, server: Sshd, hashed: bool) -> None:
+    path = known_hosts(made, f"# a comment\n{server.known()}")
+    if hashed:
+        hash_known_hosts(path)
     before = path.read_text()
+    assert (server.name in before.replace("[", "").replace("]", "")) is not hashed
     hello(made.context([server], host_keys=None))
     assert path.read_text() == before
 
@@ -82,9 +87,7 @@ def test_unknown_host_is_refused_with_its_fingerprint_and_what_to_do(
     assert not (made.folder / ".ssh" / "known_hosts").exists()
 
 
-def test_host_that_shows_another_key_than_known_hosts_is_refused(
-    made: World, server: Sshd
-) -> None:
+def test_host_that_shows_another_key_than_known_hosts_is_refused(made: World, server: Sshd) -> None:
     with sshd.running() as other:
         kind, key = other.known().split()[1:]
     known_hosts(made, f"[127.0.0.1]:{server.port} {kind} {key}\n")
@@ -106,9 +109,21 @@ def test_host_that_shows_another_key_than_the_pinned_one_is_refused_whatever_kno
     assert "host_keys in ops.toml" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("web1 ssh-ed25519 AAAAB\n", "is no host key"), ("\udcff\udcfe", "is no text")],
+)
+def test_known_hosts_that_cannot_be_read_is_told(
+    made: World, server: Sshd, text: str, words: str
+) -> None:
+    (made.folder / ".ssh" / "known_hosts").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigurationError, match=words):
+        hello(made.context([server], host_keys=None))
+
+
 def test_key_that_the_host_does_not_know_is_refused(made: World, server: Sshd) -> None:
     make_key(made.folder / "stranger")
-    with pytest.raises(NotPermitted, match="does not let .* in") as caught:
+    with pytest.raises(NotPermitted, match=r"does not let .* in") as caught:
         hello(made.context([server], ssh_key=f"file:{made.folder}/stranger"))
     assert caught.value.exit_code == exits.PERMISSION
     assert f"ssh-copy-id -p {server.port}" in caught.value.hint
@@ -182,7 +197,8 @@ def test_server_that_never_greets_does_not_outlast_the_time_limit(
 def test_signal_ends_the_waiting_for_a_server_that_never_greets(made: World, server: Sshd) -> None:
     with silent() as port:
         context = made.context([server], hosts=[f"root@127.0.0.1:{port}"], host_keys=None)
-        context.deadline.interrupt(Interrupted("stopped by SIGINT", signal_number=2))
+        stop = Interrupted("stopped by SIGINT", signal_number=2)
+        threading.Timer(0.5, context.deadline.interrupt, [stop]).start()
         with pytest.raises(Interrupted):
             hello(context)
 

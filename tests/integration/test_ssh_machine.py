@@ -92,11 +92,14 @@ def test_connection_that_broke_while_idle_is_made_again(made: World, server: Ssh
 def test_connection_that_breaks_in_a_call_is_told(made: World, server: Sshd) -> None:
     context = made.context([server])
     machine = only(context)
-    with cutting(server, made.folder / "count"), pytest.raises(
-        ConnectionFailed, match=r"broke while waiting for trial.work"
+    with (
+        cutting(server, made.folder / "count"),
+        pytest.raises(ConnectionFailed, match=r"broke while waiting for trial.work"),
     ):
         machine.call(context, "trial.work", {"folder": str(made.folder)}, reads=True)
+    # What the host had begun it also ends, whoever reads what it prints.
     (made.folder / "go").touch()
+    assert eventually((made.folder / "finished").exists)
 
 
 def test_detached_work_goes_on_when_its_connection_is_cut(made: World, server: Sshd) -> None:
@@ -143,6 +146,13 @@ def test_host_without_python_is_told(
         only(context).call(context, "hello", reads=True)
 
 
+def test_what_a_start_up_file_of_the_shell_prints_is_no_answer(made: World) -> None:
+    greeting = 'ForceCommand echo welcome; eval "$SSH_ORIGINAL_COMMAND"\n'
+    with sshd.running(greeting) as server:
+        context = made.context([server])
+        assert only(context).call(context, "trial.echo", {"a": 1}, reads=True)["a"] == 1
+
+
 def test_port_of_the_host_is_reached_through_the_connection(made: World, server: Sshd) -> None:
     machine = only(made.context([server]))
     with echoing() as port, machine.tunnel("127.0.0.1", port) as address:
@@ -164,6 +174,27 @@ def test_port_of_this_machine_is_reached_from_the_host(made: World, server: Sshd
             assert asked(("127.0.0.1", there), b"more") == b"more"
         with pytest.raises(ConnectionRefusedError):
             asked(("127.0.0.1", there), b"late")
+
+
+def test_two_ports_of_this_machine_are_reached_beside_each_other(made: World, server: Sshd) -> None:
+    machine = only(made.context([server]))
+    with echoing() as port, machine.expose(port) as one:
+        with machine.expose(port) as two:
+            assert one != two
+            assert asked(("127.0.0.1", two), b"two") == b"two"
+        assert asked(("127.0.0.1", one), b"one") == b"one"
+
+
+def test_ports_go_on_leading_somewhere_after_the_connection_was_cut(
+    made: World, server: Sshd
+) -> None:
+    context = made.context([server])
+    machine = only(context)
+    with echoing() as port, machine.expose(port) as there, machine.tunnel("127.0.0.1", port) as to:
+        server.cut()
+        machine.call(context, "trial.echo", reads=True)
+        assert asked(("127.0.0.1", there), b"back") == b"back"
+        assert asked(to, b"there") == b"there"
 
 
 def test_server_that_forbids_the_way_back_is_told(made: World) -> None:

@@ -15,7 +15,8 @@ from unittest import mock
 
 from ops.hosts import agent_file, machines
 from ops.hosts.agent import __main__ as command
-from ops.hosts.machine import Machine, Place, ThisMachine
+from ops.hosts.machine import Machine, Place
+from ops.hosts.this_machine import ThisMachine
 from ops.kernel import settings
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -48,9 +49,7 @@ class World:
         """Return the messages of all events of a kind."""
         return [event.message for event in self.events if event.kind == kind]
 
-    def context(
-        self, servers: Sequence[Sshd] = (), seconds: float = 60, **keys: Any
-    ) -> Context:
+    def context(self, servers: Sequence[Sshd] = (), seconds: float = 60, **keys: Any) -> Context:
         """Return surroundings with these hosts, each pinned unless `host_keys` says otherwise.
 
         Args:

@@ -83,7 +83,9 @@ class Sshd:
         program = require("sshd", "openssh-server", "/usr/sbin")
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(program), "-D", "-e", "-f", str(settings)], stdin=subprocess.DEVNULL, stderr=log
+                [str(program), "-D", "-e", "-f", str(settings)],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
             )
         assert eventually(self._listens), self.log
 
@@ -149,6 +151,13 @@ def make_key(path: Path, *options: str) -> None:
     program = str(require("ssh-keygen", "openssh-client"))
     command = [program, "-q", "-t", "ed25519", "-N", "", "-f", str(path), *options]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def hash_known_hosts(path: Path) -> None:
+    """Hide the names in a known_hosts file, as Debian's ssh does."""
+    program = str(require("ssh-keygen", "openssh-client"))
+    subprocess.run([program, "-q", "-H", "-f", str(path)], check=True, capture_output=True)
+    path.with_name(f"{path.name}.old").unlink()
 
 
 def fingerprint(path: Path) -> str:

@@ -62,4 +62,5 @@ def work(arguments: dict[str, Any]) -> dict[str, Any]:
     while not (folder / "go").exists():
         time.sleep(0.02)
     print("done", file=sys.stderr, flush=True)
+    (folder / "finished").touch()
     return {"worked": True}

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.deploy import releases
-from ops.deploy.compose import wanted
-from ops.hosts import runner
+from ops.deploy.compose import fleet, registry, wanted
+from ops.hosts import machines, runner
+from ops.hosts.machine import Machine
+from ops.hosts.machines import Machines
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
@@ -78,6 +80,88 @@ def build(context: Context, release: str) -> Built:
     if missing := sorted(name for name, id in found.items() if not id):
         raise StepFailed(f"no image of {', '.join(missing)} was built")
     return Built(found)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The images of a release on the hosts.
+
+    Args:
+        ids: By host: id of the image of each service there.
+    """
+
+    ids: dict[str, dict[str, str]]
+
+
+def _are_there(context: Context, release: str, images: dict[str, str]) -> Done | None:
+    """Say whether every host has all images; the engine that built them has."""
+    every = machines.of(context)
+    if not context.settings.environment.hosts:
+        return Done("built where they run", Delivered({each.name: images for each in every}))
+    tags = _tags(context, release, images)
+    found = {name: each["ids"] for name, each in _there(context, every, tags).items()}
+    complete = all(all(ids.values()) for ids in found.values())
+    return Done("there already", Delivered(found)) if complete else None
+
+
+@step(
+    title="Bring the images of {release} to the hosts",
+    limit=minutes(15),
+    check=_are_there,
+    interruptible=True,
+)
+def deliver(context: Context, release: str, images: dict[str, str]) -> Delivered:
+    """Push the images to a registry; every host fetches by digest what it lacks.
+
+    Raises:
+        StepFailed: A push failed, or a host cannot fetch.
+    """
+    settings, every = context.settings, machines.of(context)
+    tags = _tags(context, release, images)
+    for service, tag_ in tags.items():
+        runner.run(context, ["docker", "tag", images[service], tag_])
+    if settings.environment.registry:
+        place = settings.environment.registry
+        pushed = registry.push(context, tags, place)
+        return _pulled(
+            context, tags, {service: f"{place}/{name}" for service, name in pushed.items()}
+        )
+    with registry.temporary(
+        context, settings.environment.registry_image, fleet.project(settings)
+    ) as port:
+        pushed = registry.push(context, tags, f"127.0.0.1:{port}")
+
+        def bring(machine: Machine) -> dict[str, str]:
+            with machine.expose(port) as there:
+                references = {
+                    service: f"127.0.0.1:{there}/{name}" for service, name in pushed.items()
+                }
+                return _pull(context, machine, tags, references)
+
+        return Delivered(every.each(bring).complete())
+
+
+def _pulled(context: Context, tags: Mapping[str, str], references: Mapping[str, str]) -> Delivered:
+    every = machines.of(context)
+    return Delivered(every.each(lambda one: _pull(context, one, tags, references)).complete())
+
+
+def _pull(
+    context: Context, machine: Machine, tags: Mapping[str, str], references: Mapping[str, str]
+) -> dict[str, str]:
+    limit = context.deadline.remaining()
+    arguments = {"references": dict(references), "tags": dict(tags), "limit": limit}
+    found: dict[str, str] = machine.detached(context, "images.pull", arguments)["ids"]
+    return found
+
+
+def _tags(context: Context, release: str, images: Mapping[str, str]) -> dict[str, str]:
+    return {name: tag(context.settings.app.name, name, release) for name in images}
+
+
+def _there(context: Context, every: Machines, tags: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    asked = {"tags": dict(tags)}
+    return every.each(lambda one: one.call(context, "images.there", asked, reads=True)).complete()
 
 
 def _labelled(build: Mapping[str, Any] | str, release: str, commit: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.deploy import checkout, git
+from ops.deploy import checkout, earlier, git, releases
 from ops.deploy import pipeline as common
 from ops.deploy import releases
 from ops.deploy.compose import fleet, images, steps, wanted
@@ -41,6 +41,7 @@ def deploy(context: Context, ref: str) -> Plan:
             dirty=revision.dirty,
         ),
         images.build.step(id="images", release=release),
+        images.deliver.step(release=release, images=Ref("images", "ids")),
         *common.database(context, release),
         *_roll_out(settings, now, release),
         releases.record.step(
@@ -63,6 +64,34 @@ def deploy(context: Context, ref: str) -> Plan:
         {"now": now.seen(), "release": release},
         summary,
     )
+
+
+def rollback(context: Context, to: str) -> Plan:
+    """Plan the way back to an earlier release; one that is still warm in the other slot only needs the switch.
+
+    Args:
+        context: Surroundings.
+        to: Release id; empty for the last good one before the release that serves.
+
+    Raises:
+        ConfigurationError: There is none, or it does not work with the database as it is now.
+    """
+    settings = context.settings
+    now = fleet.observe(context)
+    release = earlier.choose(settings, now.release, to).id
+    what = wanted.read(context, releases.folder(settings, release) / "app", release)
+    if all(_serves(what, host) for host in now):
+        return common.nothing("rollback", settings, release)
+    earlier.refuse_incompatible(context, releases.load(settings, release))
+    plan = [
+        images.build.step(id="images", release=release),
+        images.deliver.step(release=release, images=Ref("images", "ids")),
+        *_roll_out(settings, now, release),
+        releases.record.step(release=release, backup=None, newest=False),
+    ]
+    summary = {"release": release, "serves now": now.shown(), **_changes(what, now)}
+    seen = {"now": now.seen(), "release": release}
+    return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
 
 def target(settings: Settings) -> str:
@@ -111,7 +140,7 @@ def _roll_out(settings: Settings, now: fleet.Fleet, release: str) -> list[Step]:
                 slot=slot,
                 release=release,
                 before=before,
-                images=Ref("images", "ids"),
+                images=Ref("deliver", "ids"),
             )
             for name, (slot, before) in chosen.items()
         ),

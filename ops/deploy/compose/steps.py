@@ -82,7 +82,12 @@ def _clear(
 
 @step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)
 def prepare(
-    context: Context, host: str, slot: str, release: str, before: str, images: dict[str, str]
+    context: Context,
+    host: str,
+    slot: str,
+    release: str,
+    before: str,
+    images: dict[str, dict[str, str]],
 ) -> Prepared:
     """Start the release in the idle slot and wait until it is healthy; what serves is not touched.
 
@@ -91,7 +96,7 @@ def prepare(
     """
     what, machine = _wanted(context, release), _on(context, host)
     present = machine.call(context, "look.model", reads=True)["model"]
-    made = what.derive(slot, images, present)
+    made = what.derive(slot, images[host], present)
     _upload(context, machine, what, present)
     arguments = {
         "slot": slot,

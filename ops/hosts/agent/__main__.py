@@ -5,7 +5,9 @@ Standard error is for people: progress line by line, and the traceback of what n
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import json
 import os
 import sys
@@ -21,6 +23,8 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 VERBS = {
     "files.put": "files.put",
     "hello": "hello.hello",
+    "images.pull": "images.pull",
+    "images.there": "images.there",
     "jobs.cancel": "jobs.cancel",
     "jobs.run": "jobs.run",
     "jobs.start": "jobs.start",
@@ -68,10 +72,24 @@ def find(name: str) -> Verb:
     return found
 
 
+class _Heedless(io.TextIOWrapper):
+    """Standard error whose reader may be gone: a connection that was cut does not stop a change halfway."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(BrokenPipeError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            super().flush()
+
+
 def main(name: str) -> None:
     """Read the arguments, carry out the verb, print the answer."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a command of the verb prints is not the answer
+    sys.stdout = sys.stderr = _Heedless(sys.stderr.buffer, errors="replace", line_buffering=True)
     try:
         arguments = json.loads(sys.stdin.buffer.readline())
     except ValueError:

@@ -67,7 +67,7 @@ def check_owner(arguments: dict[str, Any]) -> None:
         )
 
 
-def write(path: Path, data: "str | bytes", mode: int = 0o600) -> None:
+def write(path: Path, data: str | bytes, mode: int = 0o600) -> None:
     """Write a file atomically, on disk when this returns; its folder must be there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

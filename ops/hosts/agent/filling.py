@@ -5,6 +5,7 @@ from __future__ import annotations
 import graphlib
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -73,8 +74,31 @@ def others(
         for name in names
         if not _as_defined([each for each in now if each.service == name], hashes[name])
     ]
+    if PROXY in needed:
+        _refuse_taken(document["services"][PROXY], [each for each in now if each.service == PROXY])
     if needed:
         containers.up(model, needed, until - time.monotonic(), alone=False)
+
+
+def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None:
+    """Refuse a port that somebody else has, before the proxy is stopped that would then not come back."""
+    port = int(wanted["ports"][0]["published"])
+    published = [containers.run(["port", each.id], 10, check=False).split() for each in there]
+    if any(word.endswith(f":{port}") for words in published for word in words):
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except PermissionError:  # a low port, and we are not root: Docker is
+            return
+        except OSError as error:
+            raise Refused(
+                "failed",
+                f"port {port} is taken on this host",
+                error.strerror or str(error),
+                "give the environment another port in ops.toml, or stop who has it",
+            ) from error
 
 
 def _as_defined(there: Sequence[Container], wanted: str) -> bool:

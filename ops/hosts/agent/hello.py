@@ -43,13 +43,13 @@ def hello(arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _docker() -> "dict[str, str]":
+def _docker() -> dict[str, str]:
     told = _told(["docker", "info", "--format", "{{.ServerVersion}} {{.DockerRootDir}}"])
     version, _, root = told["version"].partition(" ")
     return {**told, "version": version, "root": root}
 
 
-def _told(command: "list[str]") -> "dict[str, str]":
+def _told(command: list[str]) -> dict[str, str]:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     except FileNotFoundError:

@@ -156,7 +156,9 @@ def _end(folder: Path) -> None:
                 sent = True
             time.sleep(_TICK)
     if _is_running(folder):
-        raise Refused("busy", f"job {folder.name} does not end", "it was sent KILL", "look at the host")
+        raise Refused(
+            "busy", f"job {folder.name} does not end", "it was sent KILL", "look at the host"
+        )
 
 
 def _ended(folder: Path) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def _is_running(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator["int | None"]:
+def _held(folder: Path) -> Iterator[int | None]:
     """Give the lock of a job's folder, None when the job runs."""
     with _open_lock(folder, os.O_RDWR | os.O_CREAT) as handle:
         while True:

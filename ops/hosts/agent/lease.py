@@ -149,7 +149,9 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         handle = os.open(folder / "lease.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except FileNotFoundError:
-        raise Refused("taken", "the lease was taken away from this run", f"{folder} is gone") from None
+        raise Refused(
+            "taken", "the lease was taken away from this run", f"{folder} is gone"
+        ) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -79,7 +79,7 @@ class Proxy:
         return [each for each in found if not slot or each.slot == slot]
 
     def serving(self) -> str:
-        """Return the slot that gets requests: blue, green, `mixed` when both or not all services do, empty for none."""
+        """Return the slot that gets requests: blue, green, `mixed` when both do, empty for none."""
         return serving(self.servers())
 
     def tell(self, slot: str, order: str, *, of: Sequence[str] = TOLD) -> None:

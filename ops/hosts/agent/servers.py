@@ -67,14 +67,9 @@ def read(stat: str, states: str) -> list[Server]:
 
 
 def serving(servers: list[Server]) -> str:
-    """Return which slot gets requests of these servers: blue, green, `mixed`, or empty."""
-    slots: dict[str, set[str]] = {}
-    for each in servers:
-        slots.setdefault(each.service, set()).update([each.slot] if each.told == "ready" else [])
-    all_slots = set().union(*slots.values())
-    if not all_slots:
-        return ""
-    return all_slots.pop() if len(all_slots) == 1 and all(slots.values()) else "mixed"
+    """Return the slot that gets requests of these servers: blue, green, `mixed` when both do, empty for none."""
+    slots = {each.slot for each in servers if each.told == "ready"}
+    return "mixed" if len(slots) > 1 else "".join(slots)
 
 
 def _table(lines: list[str]) -> list[dict[str, str]]:

@@ -122,7 +122,8 @@ def _refuse_broken(container: Container) -> None:
         how = f"crashed {container.restarts} times" if crashed else "ended"
         what = f"{container.service} {how}, the last time with exit code {container.exit_code}"
         raise Refused("failed", what, last_words(container))
-    if container.health == "unhealthy":
+    # One that crashed counts as unhealthy until it runs again.
+    if container.health == "unhealthy" and container.state == "running" and not container.restarts:
         raise Refused(
             "failed", f"{container.service} says that it is unhealthy", last_words(container)
         )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 import paramiko
 
-from ops.kernel.errors import ConnectionFailed
+from ops.hosts.ssh.link import BROKEN
+from ops.kernel.errors import OpsError
 
 LOOPBACK: Final = "127.0.0.1"
 _CHUNK: Final = 64 * 1024
@@ -23,28 +24,32 @@ End: TypeAlias = socket.socket | paramiko.Channel
 
 
 @contextlib.contextmanager
-def to_there(transport: paramiko.Transport, host: str, port: int) -> Iterator[int]:
+def to_there(connected: Callable[[], paramiko.Transport], host: str, port: int) -> Iterator[int]:
     """Give a port of 127.0.0.1 here that leads to an address as the other side sees it.
 
     Args:
-        transport: The connection.
+        connected: Gives the connection, made anew when it broke.
         host: Name or address there.
         port: TCP port there.
     """
+    connected()
     with socket.create_server((LOOPBACK, 0)) as listener, _pairs() as join:
 
         def serve() -> None:
             with contextlib.suppress(OSError):  # the listener was closed
                 while True:
                     here, origin = listener.accept()
-                    try:
-                        there = transport.open_channel(
-                            "direct-tcpip", (host, port), origin, timeout=_CONNECT
-                        )
-                    except (paramiko.SSHException, EOFError, OSError):
-                        here.close()  # as a closed port does
-                    else:
-                        join(here, there)
+                    threading.Thread(target=meet, args=(here, origin), daemon=True).start()
+
+        def meet(here: socket.socket, origin: tuple[str, int]) -> None:
+            try:
+                there = connected().open_channel(
+                    "direct-tcpip", (host, port), origin, timeout=_CONNECT
+                )
+            except (*BROKEN, OpsError):
+                here.close()  # as a closed port does
+            else:
+                join(here, there)
 
         threading.Thread(target=serve, daemon=True).start()
         try:
@@ -54,46 +59,61 @@ def to_there(transport: paramiko.Transport, host: str, port: int) -> Iterator[in
                 listener.shutdown(socket.SHUT_RDWR)
 
 
-@contextlib.contextmanager
-def from_there(transport: paramiko.Transport, name: str, port: int) -> Iterator[int]:
-    """Give a port of the other side's 127.0.0.1 that leads to a port of 127.0.0.1 here.
+class WaysBack:
+    """Ports of the other side's 127.0.0.1 that lead to ports of 127.0.0.1 here."""
 
-    Args:
-        transport: The connection.
-        name: Of the other side, for messages.
-        port: TCP port here.
+    def __init__(self) -> None:
+        self._ways: dict[int, tuple[int, _Pairs]] = {}
 
-    Raises:
-        ConnectionFailed: Its SSH server does not allow that.
-    """
-    with _pairs() as join:
+    @contextlib.contextmanager
+    def open(self, transport: paramiko.Transport, port: int) -> Iterator[int]:
+        """Give a port there that leads to a port here.
 
-        def connect(there: paramiko.Channel, *_: object) -> None:
-            # paramiko calls this in the thread that reads the connection, which must not wait.
-            threading.Thread(target=meet, args=(there,), daemon=True).start()
-
-        def meet(there: paramiko.Channel) -> None:
+        Raises:
+            SSHException: The other side does not allow that.
+        """
+        with _bounded(transport):
+            opened = transport.request_port_forward(LOOPBACK, 0, self._come)
+        with _pairs() as join:
+            self._ways[opened] = port, join
             try:
-                here = socket.create_connection((LOOPBACK, port), timeout=_CONNECT)
-            except OSError:
-                there.close()
-            else:
-                here.settimeout(None)
-                join(here, there)
+                yield opened
+            finally:
+                del self._ways[opened]
+                with contextlib.suppress(*BROKEN), _bounded(transport):
+                    # paramiko's own function would forget the other ports as well.
+                    transport.global_request("cancel-tcpip-forward", (LOOPBACK, opened))
 
+    def renew(self, transport: paramiko.Transport) -> None:
+        """Ask for the same ports on a new connection: who uses them there goes on."""
+        for opened in list(self._ways):
+            with contextlib.suppress(*BROKEN):
+                transport.request_port_forward(LOOPBACK, opened, self._come)
+
+    def _come(self, there: paramiko.Channel, _: object, server: tuple[str, int]) -> None:
+        # paramiko calls this in the thread that reads the connection, which must not wait.
+        threading.Thread(target=self._meet, args=(there, server[1]), daemon=True).start()
+
+    def _meet(self, there: paramiko.Channel, opened: int) -> None:
         try:
-            opened = transport.request_port_forward(LOOPBACK, 0, connect)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise ConnectionFailed(
-                f"{name} gives no port for the way back",
-                why=str(error),
-                hint="its sshd must allow it: AllowTcpForwarding yes (or remote)",
-            ) from error
-        try:
-            yield opened
-        finally:
-            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-                transport.cancel_port_forward(LOOPBACK, opened)
+            port, join = self._ways[opened]
+            here = socket.create_connection((LOOPBACK, port), timeout=_CONNECT)
+        except (OSError, KeyError):
+            there.close()
+        else:
+            here.settimeout(None)
+            join(here, there)
+
+
+@contextlib.contextmanager
+def _bounded(transport: paramiko.Transport) -> Iterator[None]:
+    """End the connection when a request takes too long: paramiko itself would wait for ever."""
+    timer = threading.Timer(_CONNECT, transport.close)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Pairs:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import paramiko
+from paramiko.hostkeys import InvalidHostKey
 
+from ops.kernel import files
 from ops.kernel.errors import ConfigurationError, NotPermitted
 
 KNOWN_HOSTS: Final = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
@@ -30,12 +32,14 @@ def trust(client: paramiko.SSHClient, name: str, pinned: str) -> None:
     if not pinned:
         for path in KNOWN_HOSTS:
             if path.expanduser().is_file():
-                client.load_system_host_keys(str(path.expanduser()))
+                _load(client, path.expanduser())
 
 
 def changed(name: str, error: paramiko.BadHostKeyException) -> NotPermitted:
     """Return the error of a host that shows another key than the one in known_hosts."""
-    return _other(name, error.key, error.expected_key.fingerprint, f'ssh-keygen -R "{_known(name)}"')
+    return _other(
+        name, error.key, error.expected_key.fingerprint, f'ssh-keygen -R "{_known(name)}"'
+    )
 
 
 def private(text: str, reference: str) -> paramiko.PKey:
@@ -61,6 +65,18 @@ def private(text: str, reference: str) -> paramiko.PKey:
     raise ConfigurationError(
         f"{reference} is no private key of SSH", hint="make one: ssh-keygen -t ed25519 -f KEY"
     )
+
+
+def _load(client: paramiko.SSHClient, path: Path) -> None:
+    try:
+        with files.translated(f"cannot read {path}"):
+            client.load_system_host_keys(str(path))
+    except InvalidHostKey as error:
+        raise ConfigurationError(
+            f"{path} has a line that is no host key", why=error.line, hint="remove that line"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is no text", why=str(error)) from error
 
 
 class _Strict(paramiko.MissingHostKeyPolicy):
@@ -95,4 +111,8 @@ def _shown(key: paramiko.PKey) -> str:
 
 def _known(name: str) -> str:
     host, _, port = name.rpartition(":")
-    return f"[{host.strip('[]')}]:{port}" if host and port.isdigit() and not name.endswith("]") else name
+    return (
+        f"[{host.strip('[]')}]:{port}"
+        if host and port.isdigit() and not name.endswith("]")
+        else name
+    )

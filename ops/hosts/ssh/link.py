@@ -27,6 +27,8 @@ ALIVE: Final = 5
 """Seconds between two signs of life; they keep the connection open in routers."""
 DEAD: Final = 20_000
 """Milliseconds without any answer of the other side's system after which the connection is lost."""
+BROKEN: Final = (paramiko.SSHException, EOFError, OSError)
+"""What paramiko raises when a connection does not hold."""
 _BANNER: Final = "Error reading SSH protocol banner"
 # What goes wrong is told by our errors; without this, paramiko's tracebacks would be printed as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -56,6 +58,8 @@ class Link:
         self._gateway = gateway
         self._lock = threading.Lock()
         self._open: fabric.Connection | None = None
+        self.opened: Callable[[paramiko.Transport], None] = lambda _: None
+        """Called with each new connection."""
 
     def transport(self) -> paramiko.Transport:
         """Return the open connection, made anew when there is none.
@@ -75,6 +79,7 @@ class Link:
                 )
                 with _translated(self.address, via=self._gateway):
                     self._open = again(self._connect, gateway)
+                self.opened(self._open.transport)
             transport: paramiko.Transport = self._open.transport
             return transport
 
@@ -114,7 +119,8 @@ class Link:
             raise
         transport: paramiko.Transport = connection.transport
         transport.set_keepalive(ALIVE)
-        if isinstance(transport.sock, socket.socket):
+        # Linux only; elsewhere the long polls notice it, a little later.
+        if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD)
         return connection
 
@@ -139,18 +145,24 @@ def _translated(address: Address, via: Link | None) -> Iterator[None]:
         raise _refused(address, str(error)) from error
     except TimeoutError as error:
         raise ConnectionFailed(
-            f"{where} does not answer", why=f"no connection within {CONNECT:g} s", hint=_try(address)
+            f"{where} does not answer",
+            why=f"no connection within {CONNECT:g} s",
+            hint=_try(address),
         ) from error
     except socket.gaierror as error:
         raise ConnectionFailed(
             f"{where} is not known", why=str(error.strerror), hint="look for a mistake in hosts"
         ) from error
     except (OSError, EOFError) as error:
-        raise ConnectionFailed(f"cannot connect to {where}", why=str(error), hint=_try(address)) from error
+        raise ConnectionFailed(
+            f"cannot connect to {where}", why=str(error), hint=_try(address)
+        ) from error
     except paramiko.SSHException as error:
         if "No authentication methods" in str(error):
             raise _refused(address, "there is no key in the SSH agent or in ~/.ssh") from error
-        raise ConnectionFailed(f"cannot connect to {where}", why=str(error), hint=_try(address)) from error
+        raise ConnectionFailed(
+            f"cannot connect to {where}", why=str(error), hint=_try(address)
+        ) from error
 
 
 def _refused(address: Address, why: str) -> NotPermitted:

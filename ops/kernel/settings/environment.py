@@ -17,7 +17,7 @@ class Environment(Model):
     target: Literal["local", "compose"]
     """Kind of place: `local` is processes on this machine, `compose` containers of a Compose file."""
     hosts: tuple[HostAddress, ...] = ()
-    """Hosts of a `compose` environment, each `user@host` or `user@host:port` (SSH); default: the engine of this machine."""
+    """Hosts of a `compose` environment, `user@host` or `user@host:port` (SSH); default: the engine of this machine."""
     gateway: HostAddress | None = None
     """Host through which all hosts are reached, `user@host:port`."""
     host_keys: FrozenMap[Text, Fingerprint] = Field(default={}, validate_default=True)
@@ -29,6 +29,11 @@ class Environment(Model):
     """Folder of the environment on each host; default: /var/lib/invops/APP-ENVIRONMENT."""
     proxy_image: Text = "haproxy:2.8"
     """Image of the proxy of a `compose` environment: HAProxy 2.6 or newer."""
+    registry: Text = ""
+    """Registry that the images of a `compose` environment go through, "registry.example.org/shop"; the engines here and on
+    the hosts are logged in to it. Default: a temporary one on this machine that the hosts reach through SSH."""
+    registry_image: Text = "registry:2"
+    """Image of the temporary registry."""
     port: Port = 8080
     """Port of the proxy on 127.0.0.1."""
     protected: Flag = False

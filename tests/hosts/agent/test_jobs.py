@@ -37,9 +37,7 @@ def ask(made: World, verb: str, /, **arguments: Any) -> tuple[dict[str, Any], st
     return answer.get("result", answer), told.stderr.decode()
 
 
-def start(
-    made: World, job: str = "one", /, seconds: float = 0, **more: Any
-) -> dict[str, Any]:
+def start(made: World, job: str = "one", /, seconds: float = 0, **more: Any) -> dict[str, Any]:
     arguments = {"verb": "trial.work", "limit": 60, "arguments": {"folder": str(made.folder)}}
     answer, _ = ask(made, "jobs.start", **{**arguments, "id": job, "seconds": seconds, **more})
     return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_module_imports_only_the_standard_library_and_the_agent(path: Path) -> N
     for imported, line in module(name, path, path.read_text(encoding="utf-8")).imports():
         known = imported.split(".")[0] in sys.stdlib_module_names
         assert known or f"{imported}.".startswith(own), f"line {line} imports {imported}"
+
+
+def test_older_python_is_told_what_it_lacks() -> None:
+    older = "import sys; sys.version_info = (3, 8, 0)\n"
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", older + agent_file.START, "0", "hello"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "Python 3.9 or newer is needed, this is 3.8\n"
 
 
 def test_archive_has_every_module_and_nothing_of_the_packages_above() -> None:

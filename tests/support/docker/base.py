@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import cache as once
 from pathlib import Path
 from shlex import quote
 
-from tests.conftest import lacking, require
-from tests.support.docker.engine import cache, docker
+from tests.conftest import require
+from tests.support.docker.engine import CACHE, docker
 
 RELEASE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
@@ -31,26 +32,25 @@ def recipe() -> list[object]:
     return [RELEASE, mirror(), OPTIONS, trusted]
 
 
-def mirror() -> str:
-    """Return the mirror of Debian that this machine takes its own packages from."""
+@once
+def mirror() -> list[str]:
+    """Return the mirror of Debian that this machine takes its packages from; none: mmdebstrap's own."""
     command = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(SITE)"]
     require("apt-get", "apt")
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for origin, codename, site in (line.split() for line in listed.splitlines()):
-        if origin == "Debian" and "-" not in codename:
-            return site
-    lacking("the images of the tests come from a mirror of Debian, and apt knows none here")
+    lines = [line.split() for line in listed.splitlines()]
+    sites = [site for origin, codename, site in lines if origin == "Debian" and "-" not in codename]
+    return [f"deb {site} {RELEASE} main" for site in sites[:1]]
 
 
 def make(tag: str, key: str) -> None:
     """Make the base image, from the archive of an earlier run where there is one."""
-    archive = cache() / f"base-{key}.tar"
+    archive = CACHE / f"base-{key}.tar"
     if not archive.exists():
         require("mmdebstrap", "mmdebstrap")
         half = archive.with_suffix(f".{os.getpid()}")
         copy = f"--customize-hook=cp {quote(str(FILES))}/* $1/usr/sbin/"
-        source = f"deb {mirror()} {RELEASE} main"
-        command = ["mmdebstrap", *OPTIONS, copy, RELEASE, str(half), source]
+        command = ["mmdebstrap", *OPTIONS, copy, RELEASE, str(half), *mirror()]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, f"mmdebstrap: {ran.stderr}"
         half.rename(archive)

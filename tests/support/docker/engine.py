@@ -15,21 +15,17 @@ import pytest
 
 from tests.conftest import lacking, require
 
-INSTALL = "inv test --install, as root"
 PATIENCE_SECONDS = 60
-
-
-def cache() -> Path:
-    """Return the folder that keeps what is expensive between runs of the tests."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invops-tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invops-tests"
+"""Keeps what is expensive between runs of the tests."""
+PID_FILE = CACHE / "engine.pid"
 
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Hold a lock among all processes that run tests, whatever they are of."""
-    with open(cache() / f"{name}.lock", "a", encoding="utf-8") as file:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f"{name}.lock", "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -65,8 +61,9 @@ def running() -> Iterator[None]:
     require("docker", "docker.io")
     for plugin in ("compose", "buildx"):
         if not docker(plugin, "version", check=False):
-            lacking(f"Docker's plug-in {plugin} is missing: {INSTALL}")
-    with open(cache() / "engine.users", "a", encoding="utf-8") as users:
+            lacking(f"Docker's plug-in {plugin} is missing: inv test --install")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "engine.users", "a", encoding="utf-8") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         with locked("engine"):
             if why := complaint():
@@ -77,19 +74,13 @@ def running() -> Iterator[None]:
             _stop()
 
 
-@pytest.fixture(scope="session", name="docker_engine")
-def docker_engine_fixture() -> Iterator[None]:
-    """Say that a test needs Docker: it fails in CI and is skipped elsewhere where there is none."""
-    with running():
-        yield
-
-
 def _start(why: str) -> None:
     if os.environ.get("DOCKER_HOST") or os.geteuid() != 0:
         lacking(f"Docker's engine does not answer, and only root can start it: {why}")
     dockerd = require("dockerd", "docker.io", "/usr/sbin")
-    log, data = cache() / "engine.log", cache() / "engine"
-    command = ["setsid", "--fork", str(dockerd), "--pidfile", str(_pid_file()), "--data-root", data]
+    log, data = CACHE / "engine.log", CACHE / "engine"
+    options = [f"--pidfile={PID_FILE}", f"--data-root={data}"]
+    command = ["setsid", "--fork", str(dockerd), *options]
     with open(log, "wb") as output:  # no child of ours: it may outlive the process that starts it
         subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True)
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -103,11 +94,7 @@ def _start(why: str) -> None:
 def _stop() -> None:
     """Stop the engine if it is one of ours, and wait until it is gone."""
     with suppress(FileNotFoundError, psutil.NoSuchProcess):
-        engine = psutil.Process(int(_pid_file().read_text(encoding="utf-8")))
+        engine = psutil.Process(int(PID_FILE.read_text(encoding="utf-8")))
         if engine.name() == "dockerd":
             engine.terminate()
             engine.wait(PATIENCE_SECONDS)
-
-
-def _pid_file() -> Path:
-    return cache() / "engine.pid"

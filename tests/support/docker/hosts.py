@@ -34,7 +34,8 @@ class Host:
     """A server that only root may enter, with one key.
 
     Args:
-        name: Of the container; other containers of the network reach the host by it, on port 22.
+        name: Of the container; the other hosts know it by this name.
+        address: In the network of the hosts, where its sshd has port 22.
         port: Of its sshd on 127.0.0.1.
         folder: Has `key`, the client's private key, and `known_hosts`.
         host_key: Public key of its sshd, "ssh-ed25519 AAAA...".
@@ -42,6 +43,7 @@ class Host:
     """
 
     name: str
+    address: str
     port: int
     folder: Path
     host_key: str
@@ -91,13 +93,16 @@ class Host:
 
     def hang_up(self) -> None:
         """End the SSH connections that are open; new ones are welcome."""
-        sessions = "pgrep sshd | grep -vxF \"$(pgrep -o sshd)\" | xargs --no-run-if-empty kill -9"
+        sessions = 'pgrep sshd | grep -vxF "$(pgrep -o sshd)" | xargs --no-run-if-empty kill -9'
         self.inside("sh", "-c", sessions)
 
     def stop_engine(self, signal: str = "TERM") -> None:
         """End the engine: TERM takes its containers along, KILL leaves them running."""
         self.inside("pkill", f"-{signal}", "-x", "dockerd")
-        assert eventually(lambda: not self.inside("pgrep", "-x", "dockerd", check=False))
+        gone = eventually(
+            lambda: not self.inside("pgrep", "-x", "dockerd", check=False), PATIENCE_SECONDS
+        )
+        assert gone, "dockerd does not end"
 
     def start_engine(self) -> None:
         """Start the engine and wait until it answers."""
@@ -110,7 +115,9 @@ class Host:
         assert up, self.inside("tail", "-n", "30", "/var/log/dockerd.log")
 
     def _engine_answers(self) -> bool:
-        return bool(self.inside("docker", "version", "--format", "{{.Server.Version}}", check=False))
+        return bool(
+            self.inside("docker", "version", "--format", "{{.Server.Version}}", check=False)
+        )
 
 
 @contextmanager
@@ -125,7 +132,10 @@ def hosts(count: int, *, bare: bool = False) -> Iterator[list[Host]]:
     _remove_orphans()
     tag, network = image("machine" if bare else "host"), f"invops-tests-{uuid4().hex[:8]}"
     docker("network", "create", f"--label={_label()}", network)
-    with tempfile.TemporaryDirectory(prefix="invops-hosts-") as folder, ThreadPoolExecutor(4) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="invops-hosts-") as folder,
+        ThreadPoolExecutor(4) as pool,
+    ):
         client = _key(Path(folder))
         try:
             names = [f"{network}-{number}" for number in range(1, count + 1)]
@@ -158,7 +168,8 @@ def _begin(name: str, tag: str, network: str, client: Path) -> Host:
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n", encoding="utf-8")
     listing = ["ssh-keygen", "-l", "-f", str(own.with_suffix(".pub"))]
     listed = subprocess.run(listing, capture_output=True, text=True, check=True)
-    host = Host(name, port, folder, host_key, listed.stdout.split()[1])
+    address = docker("exec", name, "hostname", "-i").strip()
+    host = Host(name, address, port, folder, host_key, listed.stdout.split()[1])
     assert eventually(lambda: host.ssh("true").returncode == 0, PATIENCE_SECONDS), host.ssh("true")
     return host
 
@@ -166,7 +177,18 @@ def _begin(name: str, tag: str, network: str, client: Path) -> Host:
 def _key(folder: Path) -> Path:
     """Make a pair of keys and return the private one."""
     folder.mkdir(exist_ok=True)
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(folder / "key")]
+    command = [
+        "ssh-keygen",
+        "-q",
+        "-t",
+        "ed25519",
+        "-N",
+        "",
+        "-C",
+        "tests",
+        "-f",
+        str(folder / "key"),
+    ]
     subprocess.run(command, check=True)
     return folder / "key"
 

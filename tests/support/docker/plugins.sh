@@ -10,8 +10,9 @@ candidate() {
 if candidate docker-buildx; then
     compose=docker-compose
     if candidate docker-compose-v2; then compose=docker-compose-v2; fi # Ubuntu's name
-    exec env DEBIAN_FRONTEND=noninteractive \
-        apt-get -q -y install --no-install-recommends "$compose" docker-buildx
+    set -- "$compose" docker-buildx
+    if ! command -v docker >/dev/null && candidate docker-cli; then set -- "$@" docker-cli; fi
+    exec env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$@"
 fi
 
 mirror=$(apt-get indextargets --format "\$(ORIGIN) \$(CODENAME) \$(SITE)" 'Created-By: Packages' |

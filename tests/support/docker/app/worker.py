@@ -6,13 +6,13 @@ import os
 import signal
 import socket
 import time
-from typing import IO
+from io import BufferedRWPair
 
 VERSION = os.environ.get("VERSION", "none")
 stopping = False
 
 
-def ask(connection: IO[bytes], *words: str) -> bytes | None:
+def ask(connection: BufferedRWPair, *words: str) -> bytes | None:
     """Send one command of Redis's protocol and return its answer; of a list the last element."""
     parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
     connection.write(f"*{len(words)}\r\n{''.join(parts)}".encode())
@@ -20,7 +20,7 @@ def ask(connection: IO[bytes], *words: str) -> bytes | None:
     return read(connection)
 
 
-def read(connection: IO[bytes]) -> bytes | None:
+def read(connection: BufferedRWPair) -> bytes | None:
     """Read one answer."""
     line = connection.readline().rstrip()
     kind, rest = line[:1], line[1:]
@@ -37,7 +37,10 @@ def read(connection: IO[bytes]) -> bytes | None:
 def work() -> None:
     """Take jobs until we are to stop; the job in hand is finished first."""
     server = (os.environ.get("CACHE", "cache"), 6379)
-    with socket.create_connection(server, timeout=10) as opened, opened.makefile("rwb") as connection:
+    with (
+        socket.create_connection(server, timeout=10) as opened,
+        opened.makefile("rwb") as connection,
+    ):
         print(f"version {VERSION} works")
         while not stopping:
             job = ask(connection, "BLPOP", "jobs", "1")

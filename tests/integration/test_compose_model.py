@@ -1,0 +1,279 @@
+"""Compose files as people write them: read by Compose, derived, and read by Compose again as a host does."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.deploy.compose import files, haproxy, model
+from ops.deploy.compose.derived import Content, Derived, derive, slot_of
+from ops.deploy.compose.model import Model
+from ops.kernel.context import Context
+from ops.kernel.deadline import Deadline
+from ops.kernel.errors import ConfigurationError
+from ops.kernel.settings.models import Service
+from tests.conftest import lacking, require
+
+DATA = Path(__file__).parent / "data" / "compose"
+CONTEXT = Context(settings=None, secrets=None, deadline=Deadline(300))  # type: ignore[arg-type]
+WEB = Service(container=8000, health="/health")
+WORKER = Service()
+SECRET = "Sup3r$ecret"  # with what Compose would take for a variable
+BASE = "/var/lib/invops/shop-prod$1"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A Compose file and what is said about it in ops.toml."""
+
+    name: str
+    services: Mapping[str, Service]
+    files: tuple[Path, ...] = ()
+    profiles: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+CASES = [
+    Case("nginx_backend", {"nginx": Service(container=80), "backend": WEB}),
+    Case("nginx_backend", {"backend": WEB}),
+    Case("profiles", {"backend": WEB, "worker": WORKER}, profiles=("workers",)),
+    Case("profiles", {"backend": WEB}),
+    Case("extends", {"backend": WEB, "worker": WORKER}),
+    Case("several", {"backend": WEB}, (Path("compose.yaml"), Path("compose.prod.yaml"))),
+    Case("secrets", {"backend": WEB}, variables={"API_TOKEN": SECRET}),
+    Case("networks", {"backend": WEB, "worker": WORKER}),
+    Case("interpolation", {"backend": WEB}, variables={"REGISTRY": "r.example", "PASSWORD": SECRET}),
+    Case("legacy", {"backend": WEB, "worker": WORKER}),
+    Case("replicas", {"backend": WEB, "worker": WORKER}),
+    Case("swarm", {"backend": WEB}),
+    Case("build_only", {"backend": WEB, "worker": WORKER}, variables={"NPM_TOKEN": SECRET}),
+    Case("bound", {"backend": WEB}),
+]
+IDS = [f"{case.name}-{'-'.join(case.services)}" for case in CASES]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compose() -> None:
+    require("docker", "docker.io")
+    ran = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    if ran.returncode:
+        lacking("Docker's plug-in compose is missing: inv test --install, as root")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder as that of a release."""
+    return tmp_path / "releases" / "r1" / "app"
+
+
+def read(case: Case, place: Path) -> Model:
+    if not place.exists():
+        shutil.copytree(DATA / case.name, place)
+    return model.read(
+        CONTEXT,
+        place,
+        project="shop-prod",
+        files=case.files,
+        profiles=case.profiles,
+        variables=case.variables,
+        switched=list(case.services),
+    )
+
+
+def made(
+    case: Case, found: Model, slot: str, release: str, present: Mapping[str, Any] | None = None
+) -> Derived:
+    image = f"sha256:{release.encode().hex():0<64}"
+    images = {name: image for name, each in found.services.items() if each.get("build")}
+    images |= {name: image for name in case.services}
+    return derive(
+        found,
+        case.services,
+        Content(release, slot, images, {name: {"TOKEN": SECRET} for name in case.services}),
+        front=haproxy.Front("haproxy:2.8", 8080),
+        placed=files.place(found, case.variables),
+        base=BASE,
+        present=present,
+    )
+
+
+def on_host(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what Compose reads there: no variables, no files of the repository."""
+    return json.loads(compose(document, folder, "config", "--format", "json"))  # type: ignore[no-any-return]
+
+
+def compose(document: Mapping[str, Any], folder: Path, *arguments: str) -> str:
+    path = folder / "model.json"
+    path.write_text(json.dumps(document))
+    ran = subprocess.run(
+        ["docker", "compose", "-f", str(path), *arguments],
+        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": str(Path.home())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "variable is not set" not in ran.stderr
+    return ran.stdout
+
+
+def hashes(document: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    lines = compose(document, folder, "config", "--hash", "*").splitlines()
+    return dict(line.split() for line in lines)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_real_files_are_read_the_same_on_the_host(case: Case, place: Path, tmp_path: Path) -> None:
+    found = read(case, place)
+    document = made(case, found, "blue", "r1").document
+
+    there = on_host(document, tmp_path)["services"]
+
+    assert set(there) == {
+        *(name for name in found.services if name not in case.services),
+        *(f"{name}-blue" for name in case.services),
+        haproxy.NAME,
+    }
+    for name in case.services:
+        environment = there[f"{name}-blue"].get("environment", {})
+        assert environment["TOKEN"] == SECRET.replace("$", "$$")  # as Compose prints it
+    text = json.dumps(document)
+    assert str(place) not in text, "a path of the deployer"
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_the_next_release_changes_nothing_but_its_own_slot(
+    case: Case, place: Path, tmp_path: Path
+) -> None:
+    found = read(case, place)
+    first = made(case, found, "blue", "r1")
+
+    second = made(case, found, "green", "r2", first.document)
+
+    before, after = first.document["services"], second.document["services"]
+    for name, each in before.items():
+        if slot_of(each) == "blue":
+            assert json.dumps(after[name]) == json.dumps(each)
+    built = {name for name, each in found.services.items() if each.get("build")}
+    same = {name for name, each in before.items() if not slot_of(each)} - built
+    old, new = hashes(first.document, tmp_path), hashes(second.document, tmp_path)
+    assert {name: new[name] for name in same} == {name: old[name] for name in same}
+    assert set(second.changes.kept) == same
+    assert made(case, found, "green", "r2", second.document).digest == second.digest
+
+
+def test_env_files_and_escapes_arrive_as_they_were(place: Path, tmp_path: Path) -> None:
+    case = CASES[0]
+    there = on_host(made(case, read(case, place), "blue", "r1").document, tmp_path)["services"]
+    assert there["backend-blue"]["environment"]["PRICE"] == "a$$b"
+    assert there["db"]["healthcheck"]["test"] == ["CMD-SHELL", "pg_isready -U $${POSTGRES_USER}"]
+    assert there["nginx-blue"]["networks"]["slot-blue"]["aliases"] == ["nginx"]
+    assert there["backend-blue"]["networks"]["slot-blue"]["aliases"] == ["backend", "app_backend"]
+
+
+def test_values_are_interpolated_once(place: Path, tmp_path: Path) -> None:
+    case = next(each for each in CASES if each.name == "interpolation")
+    found = on_host(made(case, read(case, place), "blue", "r1").document, tmp_path)["services"]
+    backend = found["backend-blue"]
+    assert backend["environment"] == {
+        "PASSWORD": SECRET.replace("$", "$$"),
+        "ESCAPED": "$$NOT_A_VARIABLE",
+        "DEFAULTED": "fallback",
+        "EMPTY": "",
+        "TOKEN": SECRET.replace("$", "$$"),
+    }
+    assert backend["command"][2] == "echo $$HOME; exec serve --port $${PORT:-8000} --price '5$$'"
+    assert backend["labels"]["traefik.http.routers.app.rule"].endswith("PathPrefix(`/$$x`)")
+
+
+def test_several_files_are_read_one_over_the_other(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "several")
+    document = made(case, read(case, place), "blue", "r1").document
+    assert "volumes" not in document["services"]["backend-blue"]
+    assert document["services"]["db"]["ports"][0]["host_ip"] == "127.0.0.1"
+    assert document["volumes"]["data"] == {"name": "precious", "external": True}
+
+
+def test_a_service_whose_profile_is_not_chosen_does_not_run(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "profiles" and each.profiles)
+    services = made(case, read(case, place), "blue", "r1").document["services"]
+    assert {"broker", "worker-blue"} <= services.keys()
+    assert not {"flower", "adminer"} & services.keys()
+    assert not any("profiles" in each for each in services.values())
+
+
+def test_files_travel_or_stay_on_the_host(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "bound")
+    placed = files.place(read(case, place), {})
+    places = {Path(source).name: str(path) for source, path in placed.paths.items()}
+    assert places["data"] == "shared/data", "a folder that git only keeps is the host's"
+    assert (places["pg"], places["backups"]) == ("shared/pg", "shared/backups")
+    assert places["run.sh"].startswith("files/")
+    assert [(each.path.name, oct(each.mode)) for each in placed.uploads] == [("run.sh", "0o555")]
+
+
+def test_secrets_travel_as_files(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "secrets")
+    found = read(case, place)
+    placed = files.place(found, case.variables)
+    uploads = {each.path.name: each for each in placed.uploads}
+    assert set(uploads) == {"password.txt", "app.ini", "token"}
+    assert uploads["token"].content == SECRET.encode() and SECRET not in repr(placed)
+    document = made(case, found, "blue", "r1").document
+    token = document["secrets"]["token"]
+    assert token["file"] == f"{BASE.replace('$', '$$')}/{uploads['token'].path}"
+    assert document["secrets"]["key"]["file"].endswith("/shared/untracked/key.pem")
+    assert document["configs"]["inline"]["content"] == "rate = 5$$ per hour, for all\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "message"),
+    [
+        ("services: [", {}, "cannot be used.*yaml: line"),
+        ("services: {web: {image: a, nonsense: 1}}", {}, "nonsense"),
+        ("services: {web: {image: a, depends_on: [none]}}", {}, "depends on undefined service"),
+        ("services: {web: {image: '${NEEDED:?say what}'}}", {}, "say what"),
+        ("services: {web: {image: a, env_file: none.env}}", {}, "none.env"),
+        ("services: {wed: {image: a}}", {}, "no service web.*did you mean 'wed'"),
+        ("services: {web: {image: a, profiles: [x]}, b: {image: b}}", {}, "profile x"),
+        ("services: {web: {image: a}}", {"profiles": ["x"]}, "no service .* has profile 'x'"),
+        (
+            "services: {web: {image: a}, b: {image: b, profiles: [extra]}}",
+            {"profiles": ["extar"]},
+            "did you mean 'extra'",
+        ),
+        ("services: {web: {command: a}}", {}, "web.*neither .*image.* build"),
+        ("services: {web: {image: a}}", {"files": [Path("none.yaml")]}, "none.yaml"),
+    ],
+)
+def test_what_is_wrong_is_one_configuration_error(
+    text: str, given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "compose.yaml").write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        model.read(CONTEXT, tmp_path, project="p", switched=["web"], **given)
+    told = f"{caught.value.what} {caught.value.why} {caught.value.hint}"
+    assert "\n" not in told
+    assert re.search(message, told), told
+
+
+def test_a_folder_without_a_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no configuration file provided"):
+        model.read(CONTEXT, tmp_path, project="p")
+
+
+def test_a_path_that_leaves_the_project_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "releases" / "r1" / "app"
+    folder.mkdir(parents=True)
+    (folder / "compose.yaml").write_text("services: {web: {image: a, volumes: ['../data:/d']}}")
+    found = model.read(CONTEXT, folder, project="p")
+    with pytest.raises(ConfigurationError, match="outside of the application's folder"):
+        files.place(found, {})

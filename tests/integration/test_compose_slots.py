@@ -1,0 +1,292 @@
+"""Slots of containers on a real engine: filled, switched, retired, under load and with failures."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.docker.engine import docker
+from tests.support.load import Load
+from tests.support.slots import OTHER, Site, Told, site
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    name = "a-folder-whose-name-is-longer-than-the-path-of-a-socket-may-be" * 2
+    with site(tmp_path_factory.mktemp(name)) as made:
+        made.deploy("1")
+        yield made
+
+
+@pytest.fixture
+def here(shared: Site) -> Site:
+    """An environment in which one release serves."""
+    if shared.serving() not in OTHER or shared.version() not in ("1", "2"):
+        shared.deploy("1")
+    return shared
+
+
+def another(here: Site) -> str:
+    return another_than(here.version())
+
+
+def another_than(version: str) -> str:
+    return "2" if version == "1" else "1"
+
+
+def test_deploys_under_load_lose_nothing(here: Site) -> None:
+    versions = []
+    with Load("127.0.0.1", here.port, "/", "/slow", limit=280) as load:
+        for _ in range(4):
+            versions.append(another(here))
+            here.deploy(versions[-1])
+        for mode, words in (("crash", "crashed"), ("sick", "unhealthy")):
+            idle = OTHER[here.serving()]
+            with pytest.raises(Told, match=words):
+                here.prepare(f"bad-{mode}", idle, mode)
+            here.verb("slots.evidence", slot=idle, run="r1")
+            here.verb("slots.clear", slot=idle)
+        versions.append(another(here))
+        here.deploy(versions[-1])
+    counts = load.result()
+    print(counts)
+    assert counts.failed == 0, counts
+    assert counts.posts > 10 and counts.new > 1000
+    answered = {json.loads(body)["version"] for body in counts.bodies}
+    assert answered == {"1", "2"}
+
+
+def test_a_crash_loop_ends_the_wait_and_shows_the_last_words(here: Site) -> None:
+    before = here.version()
+    idle = OTHER[here.serving()]
+
+    with pytest.raises(Told) as caught:
+        here.prepare("crashing", idle, "crash")
+
+    assert caught.value.kind == "failed"
+    assert f"web-{idle} crashed" in caught.value.what
+    assert "version crashing cannot start: it was told to crash" in caught.value.why
+    # Docker waits twice as long before each further start: five seconds would be six more of them.
+    assert here.containers()[f"web-{idle}"]["restarts"] < 6
+    assert here.version() == before
+
+
+def test_evidence_is_kept_and_the_slot_cleared_before_the_next_try(here: Site) -> None:
+    idle = OTHER[here.serving()]
+    with pytest.raises(Told):
+        here.prepare("broken", idle, "crash")
+
+    kept = here.verb("slots.evidence", slot=idle, run="run-7")
+    here.verb("slots.clear", slot=idle)
+
+    folder = Path(kept["folder"])
+    assert folder == here.base / "evidence" / "run-7" and folder.stat().st_mode & 0o777 == 0o700
+    assert "it was told to crash" in kept["last"][f"web-{idle}"]
+    logs = list(folder.glob(f"*web-{idle}*.log"))
+    assert "it was told to crash" in logs[0].read_text()
+    assert json.loads((folder / "proxy.json").read_text())
+    assert json.loads((folder / "inspect.json").read_text())[0]["State"]
+    assert not [name for name in here.containers() if name.endswith(f"-{idle}")]
+
+
+def test_every_verb_may_be_repeated(here: Site) -> None:
+    version, before = another(here), here.serving()
+    slot = OTHER[before]
+
+    here.prepare(version, slot)
+    first = here.containers()
+    here.prepare(version, slot)
+    assert {name: each["id"] for name, each in here.containers().items()} == {
+        name: each["id"] for name, each in first.items()
+    }
+    assert here.switch(slot)["before"] == before
+    assert here.switch(slot)["before"] == slot
+    for _ in range(2):
+        here.retire(before)
+    assert here.version() == version
+    for warm in (False, False):
+        here.retire(before, warm=warm)
+    assert here.containers()[f"web-{before}"]["state"] == "exited"
+    for _ in range(2):
+        here.verb("slots.clear", slot=before)
+    assert f"web-{before}" not in here.containers()
+
+
+def test_the_slot_that_serves_is_neither_filled_nor_retired_nor_cleared(here: Site) -> None:
+    slot, version = here.serving(), here.version()
+    with pytest.raises(Told, match=f"slot {slot} serves, it is not filled"):
+        here.prepare(another(here), slot)
+    with pytest.raises(Told, match=f"slot {slot} serves, it is not retired"):
+        here.retire(slot)
+    with pytest.raises(Told, match=f"slot {slot} serves, it is not removed"):
+        here.verb("slots.clear", slot=slot)
+    assert here.version() == version
+
+
+def test_a_restarted_proxy_serves_the_right_slot_after_each_step(here: Site) -> None:
+    old, version, before = here.version(), another(here), here.serving()
+    slot = OTHER[before]
+
+    here.prepare(version, slot)
+    here.restart_proxy()
+    assert (here.version(), here.serving()) == (old, before)
+    here.switch(slot)
+    here.restart_proxy()
+    assert (here.version(), here.serving()) == (version, slot)
+    here.retire(before)
+    here.restart_proxy()
+    assert (here.version(), here.serving()) == (version, slot)
+
+
+def test_the_way_back_to_a_warm_slot_is_a_switch_and_brings_its_workers(here: Site) -> None:
+    old, version, before = here.version(), another(here), here.serving()
+    slot = here.deploy(version)
+    assert here.containers()[f"web-{before}"]["state"] == "running"
+    assert here.containers()[f"worker-{before}"]["state"] == "exited"
+
+    here.switch(before)
+
+    assert here.version() == old
+    assert here.containers()[f"worker-{before}"]["state"] == "running"
+    here.retire(slot)
+    assert here.containers()[f"worker-{slot}"]["state"] == "exited"
+
+
+def test_the_old_worker_finishes_its_job_and_takes_no_other(here: Site) -> None:
+    old, version = here.version(), another(here)
+    cache = here.containers()["cache"]["id"]
+    before = here.serving()
+    here.build(version)
+    docker("exec", cache, "redis-cli", "DEL", "done")
+    docker("exec", cache, "redis-cli", "RPUSH", "jobs", "long 12")
+    slot = OTHER[before]
+    here.prepare(version, slot)
+    docker("exec", cache, "redis-cli", "RPUSH", "jobs", "other 0")
+    here.switch(slot)
+    here.retire(before)
+
+    done = docker("exec", cache, "redis-cli", "LRANGE", "done", "0", "-1").split("\n")
+    assert f"long {old}" in done
+    assert f"other {version}" in done
+
+
+def test_other_services_run_on_and_are_recreated_only_when_they_changed(here: Site) -> None:
+    first = here.containers()
+    slot = here.deploy(another(here))
+    assert {name: here.containers()[name]["id"] for name in ("cache", "db", "invops-proxy")} == {
+        name: first[name]["id"] for name in ("cache", "db", "invops-proxy")
+    }
+    assert all(here.observe()["definitions"].values())
+
+    file = here.app.folder / "compose.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("POSTGRES_DB: app", "POSTGRES_DB: app\n      NEW: variable"))
+    try:
+        changes = here.prepare(another(here), OTHER[slot]).changes
+    finally:
+        file.write_text(text)
+    assert changes.changed == ("db",)
+    assert "db: recreated because its definition changed" in changes.lines()
+    now = here.containers()
+    assert now["db"]["id"] != first["db"]["id"] and now["cache"]["id"] == first["cache"]["id"]
+
+
+def test_a_service_that_left_the_file_ends_when_no_slot_needs_it(here: Site) -> None:
+    file = here.app.folder / "compose.yaml"
+    text = file.read_text()
+    try:
+        file.write_text(text.replace("  worker:\n", "  extra:\n    image: ${REDIS_IMAGE}\n  worker:\n"))
+        here.deploy(another(here))
+        assert here.containers()["extra"]["state"] == "running"
+    finally:
+        file.write_text(text)
+    slot = OTHER[here.serving()]
+    changes = here.prepare(another(here), slot).changes
+    assert changes.gone == ("extra",)
+    assert here.containers()["extra"]["state"] == "running"
+    here.switch(slot)
+    here.deploy(another(here))
+    assert "extra" not in here.containers()
+
+
+def test_maintenance_is_answered_with_503_until_it_is_taken_back(here: Site) -> None:
+    version = another(here)
+    here.verb("proxy.maintenance", retry_after=120)
+    status, page, headers = here.get("/anything")
+    assert (status, headers["Retry-After"]) == (503, "120") and "maintenance" in page
+    assert here.observe()["proxy"]["retry_after"] == 120
+    docker("restart", "--time", "1", here.containers()["invops-proxy"]["id"])
+    while here.observe()["proxy"] is None:
+        pass
+    assert here.get()[0] == 503
+    here.deploy(version)
+    assert here.get()[0] == 503
+    here.verb("proxy.maintenance", retry_after=0)
+    assert here.version() == version
+
+
+def test_a_share_of_the_requests_goes_to_the_new_slot(here: Site) -> None:
+    old, version, before = here.version(), another(here), here.serving()
+    slot = OTHER[before]
+    here.prepare(version, slot)
+
+    here.verb("slots.weigh", slot=slot, percent=25, limit=20)
+
+    answers = [here.version() for _ in range(100)]
+    assert answers.count(version) == 25 and answers.count(old) == 75
+    assert here.serving() == "mixed"
+    here.switch(slot)
+    here.retire(before)
+    assert {here.version() for _ in range(20)} == {version}
+
+
+def test_after_a_share_another_release_can_be_prepared(here: Site) -> None:
+    old, before = here.version(), here.serving()
+    slot = OTHER[before]
+    here.prepare(another(here), slot)
+    here.verb("slots.weigh", slot=slot, percent=25, limit=20)
+    made = here.derive(old, slot)
+
+    here.verb(
+        "slots.prepare", slot=slot, release=old, model=made.document, proxy=here.routes(before), limit=60
+    )
+
+    assert here.serving() == before
+
+
+def test_other_routes_come_with_the_switch_and_lose_nothing(here: Site) -> None:
+    web = here.services["web"]
+    with Load("127.0.0.1", here.port, "/", "/slow", limit=200) as load:
+        try:
+            for routes in (("/", "/more"), ("/",)):
+                version, before = another(here), here.serving()
+                slot = OTHER[before]
+                here.services["web"] = web.model_copy(update={"route": routes, "live": routes[-1]})
+                text = (here.base / "proxy" / "haproxy.cfg").read_text()
+                here.prepare(version, slot)
+                merged = (here.base / "proxy" / "haproxy.cfg").read_text()
+                assert "/more" in merged or "/more" not in text
+                here.switch(slot)
+                assert (here.base / "proxy" / "haproxy.cfg").read_text() == here.routes(slot)
+                here.retire(before)
+        finally:
+            here.services["web"] = web
+    assert load.result().failed == 0, load.result()
+
+
+def test_a_port_that_somebody_has_is_refused_before_anything_stops(here: Site) -> None:
+    version, idle, port = here.version(), OTHER[here.serving()], here.port
+    with socket.socket() as somebody:
+        somebody.bind(("", 0))
+        somebody.listen()
+        here.port = somebody.getsockname()[1]
+        try:
+            with pytest.raises(Told, match=f"port {here.port} is taken on this host"):
+                here.prepare(another_than(version), idle)
+        finally:
+            here.port = port
+    assert here.version() == version
