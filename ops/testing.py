@@ -17,7 +17,6 @@ SESSIONS = ("lint", "types", "tests", "integration", "faults", "coverage")
 PACKAGES = {
     "age": ("age",),
     "debian-archive-keyring": ("debian-archive-keyring.gpg", "/usr/share/keyrings"),
-    "docker-registry": ("docker-registry",),
     "docker.io": ("dockerd", "/usr/sbin"),
     "git": ("git",),
     "haproxy": ("haproxy", "/usr/sbin"),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ops.deploy import git, releases
@@ -58,7 +59,7 @@ def checkout(
     if before is None:
         files.remove(path)
         files.make_folder(path, mode=mode)
-        git.export(context, tree, dirty, path / "app")
+        _unpack(context, tree, dirty, path)
     else:
         context.note("same code, new description in ops.toml")
     revision = git.Revision(commit, ref, tree, dirty)
@@ -81,6 +82,15 @@ def checkout(
         ),
     )
     return Unpacked(asdict(before) if before else None)
+
+
+def _unpack(context: Context, tree: str, dirty: bool, path: Path) -> None:
+    if context.settings.environment.target != "compose":
+        git.export(context, tree, dirty, path / "app")
+        return
+    # Compose files often lie beside the application, with the repository as the context of their builds.
+    git.export(context, tree, dirty, path / releases.REPOSITORY, whole=True)
+    files.link(path / "app", Path(releases.REPOSITORY, context.settings.app.root))
 
 
 def _history(known: releases.Release | None) -> dict[str, Any]:

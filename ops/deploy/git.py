@@ -138,10 +138,19 @@ def _files(context: Context, environment: Mapping[str, str], tree: str, path: st
     return set(filter(None, output.split("\0")))
 
 
-def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
+def export(
+    context: Context, tree: str, dirty: bool, destination: Path, *, whole: bool = False
+) -> None:
     """Write the application's folder of a tree into a folder, by git itself.
 
     Python's own way (a tar archive with a safe filter) is missing in Debian 12's Python 3.11.2.
+
+    Args:
+        context: Surroundings.
+        tree: Its hash.
+        dirty: Whether it holds uncommitted work.
+        destination: The folder.
+        whole: All of the folder of ops.toml, not only the application's in it.
 
     Raises:
         StepFailed: The working tree is not the one that was planned any more.
@@ -154,7 +163,7 @@ def export(context: Context, tree: str, dirty: bool, destination: Path) -> None:
             raise StepFailed(
                 "the working tree has changed since the plan was made", hint="run it again"
             )
-        inside = _inside(context, str(context.settings.app.root))
+        inside = _inside(context, "." if whole else str(context.settings.app.root))
         alone = {**environment, "GIT_INDEX_FILE": str(folder / "index")}
         files.make_folder(destination, mode=0o755)
         _git(context, "read-tree", f"{tree}:{inside}", environment=alone)

@@ -18,6 +18,10 @@ from ops.kernel.settings.models import Service, Settings
 from ops.kernel.steps import step
 
 
+REPOSITORY = "repository"
+"""Folder of a release for containers: all of ops.toml's folder; `app` leads into it."""
+
+
 @dataclass(frozen=True)
 class Release:
     """A release in its folder.

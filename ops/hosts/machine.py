@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ops.hosts import agent_file, runner
-from ops.hosts.detached import Job
+from ops.hosts.detached import ConnectionLost, Job
 from ops.hosts.output import Lines
 from ops.kernel import guard
 from ops.kernel.context import Context
@@ -101,18 +101,22 @@ class Machine(ABC):
             reads: It changes nothing, so it may be asked in a dry run.
 
         Raises:
-            ConnectionFailed: The machine does not answer.
+            ConnectionFailed: The machine does not answer; what was asked for may have been done or not.
             TimeLimitReached: The context's time is used up.
             OpsError: What the agent says: `Busy`, `TakenOver`, `DependencyError`, `StepFailed`, `ConfigurationError`,
                 `NotPermitted`.
         """
         if not reads:
             guard.effect(f"{verb} on {self.name}")
+        given = {**self._lease(reads), **(arguments or {})}
         lines = Lines(context.output)
         try:
-            return self._ask(
-                context, verb, {**self._lease(reads), **(arguments or {})}, told=lines.take
-            )
+            return self._ask(context, verb, given, told=lines.take)
+        except ConnectionLost:
+            if not reads:
+                raise
+            # Many a connection is found dead only when something is asked, and reading may be done twice.
+            return self._ask(context, verb, given, told=lines.take)
         finally:
             lines.finish()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.load import Load
-from tests.support.slots import OTHER, Site, site
+from tests.support.slots import OTHER, Site, another_than, site
 
 KILLER = """\
 #!/bin/sh
@@ -61,7 +61,7 @@ def killed_until_done(
 @pytest.mark.timeout(600)
 def test_killed_anywhere_nothing_is_lost(here: Site, variables: dict[str, str]) -> None:
     old, before = here.version(), here.serving()
-    version, slot = {"1": "2", "2": "1"}[old], OTHER[before]
+    version, slot = another_than(old), OTHER[before]
 
     def old_serves() -> None:
         assert here.version() == old
@@ -90,7 +90,7 @@ def test_killed_between_its_file_and_its_order_the_proxy_comes_back_with_one_slo
     here: Site,
 ) -> None:
     old, before = here.version(), here.serving()
-    version, slot = {"1": "2", "2": "1"}[old], OTHER[before]
+    version, slot = another_than(old), OTHER[before]
     here.prepare(version, slot)
     # What `slots.switch` leaves when it is killed right after it has written the file.
     (here.base / "proxy" / "haproxy.cfg").write_text(here.routes(slot))
@@ -107,7 +107,7 @@ def test_killed_between_its_file_and_its_order_the_proxy_comes_back_with_one_slo
 def test_killed_after_its_file_another_release_can_be_prepared(here: Site) -> None:
     old, before = here.version(), here.serving()
     slot = OTHER[before]
-    here.prepare({"1": "2", "2": "1"}[old], slot)
+    here.prepare(another_than(old), slot)
     (here.base / "proxy" / "haproxy.cfg").write_text(here.routes(slot))
 
     here.prepare(old, slot)

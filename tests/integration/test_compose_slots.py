@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.support.docker.engine import docker
 from tests.support.load import Load
-from tests.support.slots import OTHER, Site, Told, site
+from tests.support.slots import OTHER, Site, Told, another, site
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +24,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def here(shared: Site) -> Site:
     """An environment in which one release serves."""
-    if shared.serving() not in OTHER or shared.version() not in ("1", "2"):
-        shared.deploy("1")
+    shared.settle()
     return shared
-
-
-def another(here: Site) -> str:
-    return another_than(here.version())
-
-
-def another_than(version: str) -> str:
-    return "2" if version == "1" else "1"
 
 
 def test_deploys_under_load_lose_nothing(here: Site) -> None:
     versions = []
     with Load("127.0.0.1", here.port, "/", "/slow", limit=280) as load:
-        for _ in range(4):
+        for _ in range(2):
             versions.append(another(here))
             here.deploy(versions[-1])
         for mode, words in (("crash", "crashed"), ("sick", "unhealthy")):
@@ -174,50 +164,11 @@ def test_the_old_worker_finishes_its_job_and_takes_no_other(here: Site) -> None:
     assert f"other {version}" in done
 
 
-def test_other_services_run_on_and_are_recreated_only_when_they_changed(here: Site) -> None:
-    first = here.containers()
-    slot = here.deploy(another(here))
-    assert {name: here.containers()[name]["id"] for name in ("cache", "db", "invops-proxy")} == {
-        name: first[name]["id"] for name in ("cache", "db", "invops-proxy")
-    }
-    assert all(here.observe()["definitions"].values())
-
-    file = here.app.folder / "compose.yaml"
-    text = file.read_text()
-    file.write_text(text.replace("POSTGRES_DB: app", "POSTGRES_DB: app\n      NEW: variable"))
-    try:
-        changes = here.prepare(another(here), OTHER[slot]).changes
-    finally:
-        file.write_text(text)
-    assert changes.changed == ("db",)
-    assert "db: recreated because its definition changed" in changes.lines()
-    now = here.containers()
-    assert now["db"]["id"] != first["db"]["id"] and now["cache"]["id"] == first["cache"]["id"]
-
-
-def test_a_service_that_left_the_file_ends_when_no_slot_needs_it(here: Site) -> None:
-    file = here.app.folder / "compose.yaml"
-    text = file.read_text()
-    try:
-        file.write_text(text.replace("  worker:\n", "  extra:\n    image: ${REDIS_IMAGE}\n  worker:\n"))
-        here.deploy(another(here))
-        assert here.containers()["extra"]["state"] == "running"
-    finally:
-        file.write_text(text)
-    slot = OTHER[here.serving()]
-    changes = here.prepare(another(here), slot).changes
-    assert changes.gone == ("extra",)
-    assert here.containers()["extra"]["state"] == "running"
-    here.switch(slot)
-    here.deploy(another(here))
-    assert "extra" not in here.containers()
-
-
 def test_maintenance_is_answered_with_503_until_it_is_taken_back(here: Site) -> None:
     version = another(here)
     here.verb("proxy.maintenance", retry_after=120)
     status, page, headers = here.get("/anything")
-    assert (status, headers["Retry-After"]) == (503, "120") and "maintenance" in page
+    assert (status, headers["retry-after"]) == (503, "120") and "maintenance" in page
     assert here.observe()["proxy"]["retry_after"] == 120
     docker("restart", "--time", "1", here.containers()["invops-proxy"]["id"])
     while here.observe()["proxy"] is None:
@@ -252,41 +203,12 @@ def test_after_a_share_another_release_can_be_prepared(here: Site) -> None:
     made = here.derive(old, slot)
 
     here.verb(
-        "slots.prepare", slot=slot, release=old, model=made.document, proxy=here.routes(before), limit=60
+        "slots.prepare",
+        slot=slot,
+        release=old,
+        model=made.document,
+        proxy=here.routes(before),
+        limit=60,
     )
 
     assert here.serving() == before
-
-
-def test_other_routes_come_with_the_switch_and_lose_nothing(here: Site) -> None:
-    web = here.services["web"]
-    with Load("127.0.0.1", here.port, "/", "/slow", limit=200) as load:
-        try:
-            for routes in (("/", "/more"), ("/",)):
-                version, before = another(here), here.serving()
-                slot = OTHER[before]
-                here.services["web"] = web.model_copy(update={"route": routes, "live": routes[-1]})
-                text = (here.base / "proxy" / "haproxy.cfg").read_text()
-                here.prepare(version, slot)
-                merged = (here.base / "proxy" / "haproxy.cfg").read_text()
-                assert "/more" in merged or "/more" not in text
-                here.switch(slot)
-                assert (here.base / "proxy" / "haproxy.cfg").read_text() == here.routes(slot)
-                here.retire(before)
-        finally:
-            here.services["web"] = web
-    assert load.result().failed == 0, load.result()
-
-
-def test_a_port_that_somebody_has_is_refused_before_anything_stops(here: Site) -> None:
-    version, idle, port = here.version(), OTHER[here.serving()], here.port
-    with socket.socket() as somebody:
-        somebody.bind(("", 0))
-        somebody.listen()
-        here.port = somebody.getsockname()[1]
-        try:
-            with pytest.raises(Told, match=f"port {here.port} is taken on this host"):
-                here.prepare(another_than(version), idle)
-        finally:
-            here.port = port
-    assert here.version() == version

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from ops.kernel.errors import ConnectionFailed, DependencyError, EffectRefused, 
 from tests.support import sshd
 from tests.support.local import eventually
 from tests.support.machines import World, world
+from tests.support.meanwhile import meanwhile
 from tests.support.sockets import asked, echoing, free
 from tests.support.sshd import Sshd
 
@@ -89,17 +90,26 @@ def test_connection_that_broke_while_idle_is_made_again(made: World, server: Ssh
     assert machine.round_trips == 2
 
 
-def test_connection_that_breaks_in_a_call_is_told(made: World, server: Sshd) -> None:
+def test_change_whose_connection_breaks_is_told_and_not_repeated(made: World, server: Sshd) -> None:
     context = made.context([server])
     machine = only(context)
     with (
         cutting(server, made.folder / "count"),
         pytest.raises(ConnectionFailed, match=r"broke while waiting for trial.work"),
     ):
-        machine.call(context, "trial.work", {"folder": str(made.folder)}, reads=True)
+        machine.call(context, "trial.work", {"folder": str(made.folder)}, reads=False)
     # What the host had begun it also ends, whoever reads what it prints.
     (made.folder / "go").touch()
     assert eventually((made.folder / "finished").exists)
+    assert count(made) == 1
+
+
+def test_question_whose_connection_breaks_is_asked_again(made: World, server: Sshd) -> None:
+    context = made.context([server])
+    with cutting(server, made.folder / "count", then=made.folder / "go"):
+        told = only(context).call(context, "trial.work", {"folder": str(made.folder)}, reads=True)
+    assert told == {"worked": True}
+    assert count(made) == 2
 
 
 def test_detached_work_goes_on_when_its_connection_is_cut(made: World, server: Sshd) -> None:
@@ -108,7 +118,7 @@ def test_detached_work_goes_on_when_its_connection_is_cut(made: World, server: S
     with cutting(server, made.folder / "count", then=made.folder / "go"):
         told = machine.detached(context, "trial.work", {"folder": str(made.folder)})
     assert told == {"worked": True}
-    assert len((made.folder / "count").read_text().split()) == 1
+    assert count(made) == 1
     assert made.told("progress") == [f"{server.name}: begun", f"{server.name}: done"]
     assert "the work goes on there" in made.told("note")[0]
 
@@ -123,7 +133,7 @@ def test_detached_work_goes_on_while_the_server_is_away(made: World) -> None:
             (made.folder / "go").touch()
             server.start()
 
-        with after(made.folder / "count", restart):
+        with meanwhile((made.folder / "count").exists, restart):
             told = machine.detached(context, "trial.work", {"folder": str(made.folder)})
         assert told == {"worked": True}
 
@@ -208,25 +218,12 @@ def test_server_that_forbids_the_way_back_is_told(made: World) -> None:
         assert "AllowTcpForwarding" in caught.value.hint
 
 
-class after:
-    """Do something once a file is there, while the block runs."""
-
-    def __init__(self, path: Path, work: object) -> None:
-        self._path, self._work = path, work
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        assert eventually(self._path.exists, 30)
-        self._work()  # type: ignore[operator]
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join()
+def count(made: World) -> int:
+    """Return how often the work was begun."""
+    return len((made.folder / "count").read_text().split())
 
 
-def cutting(server: Sshd, path: Path, then: Path | None = None) -> after:
+def cutting(server: Sshd, path: Path, then: Path | None = None) -> AbstractContextManager[None]:
     """Cut the connections of a server once a file is there."""
 
     def cut() -> None:
@@ -234,4 +231,4 @@ def cutting(server: Sshd, path: Path, then: Path | None = None) -> after:
         if then is not None:
             then.touch()
 
-    return after(path, cut)
+    return meanwhile(path.exists, cut)

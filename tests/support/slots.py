@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Site:
     def __init__(self, app: App, base: Path, port: int) -> None:
         self.app, self.base, self.port = app, base, port
         self.services = dict(SERVICES)
+        self.copies: dict[str, int] = {}
         self.lease: dict[str, Any] = {}
         self.lease = {"run": "r1", **self.verb("lease.acquire", run="r1", ttl=3600, holder={})}
 
@@ -96,7 +98,7 @@ class Site:
             context, self.app.folder, project=self.app.project, switched=list(self.services)
         )
         images = {name: built for name, each in read.services.items() if each.get("build")}
-        images |= {name: built for name in self.services}
+        images |= dict.fromkeys(self.services, built)
         return derived.derive(
             read,
             self.services,
@@ -109,7 +111,7 @@ class Site:
 
     def routes(self, active: str) -> str:
         """Return the proxy's configuration."""
-        return haproxy.config(self.app.project, self.services, {}, active)
+        return haproxy.config(self.app.project, self.services, self.copies, active)
 
     def prepare(
         self,
@@ -145,8 +147,7 @@ class Site:
 
     def switch(self, slot: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Send traffic to a slot."""
-        text = self.routes(slot)
-        return self.verb("slots.switch", variables=variables, slot=slot, proxy=text, limit=30)
+        return self.verb("slots.switch", variables=variables, slot=slot, limit=30)
 
     def retire(
         self, slot: str, warm: bool = True, variables: Mapping[str, str] | None = None
@@ -165,6 +166,23 @@ class Site:
             self.retire(before)
         return slot
 
+    @contextmanager
+    def edited(self, old: str, new: str) -> Iterator[None]:
+        """Have another Compose file for a while."""
+        file = self.app.folder / "compose.yaml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        try:
+            yield
+        finally:
+            file.write_text(text)
+
+    def settle(self) -> None:
+        """Let one of the releases 1 and 2 serve, alone."""
+        if self.serving() not in ("blue", "green") or self.version() not in ("1", "2"):
+            self.deploy("1")
+
     def observe(self) -> dict[str, Any]:
         """Return what the agent sees."""
         return self.verb("look.observe")
@@ -177,13 +195,13 @@ class Site:
         """Return the containers by service."""
         return {each["service"]: each for each in self.observe()["containers"]}
 
-    def get(self, path: str = "/") -> tuple[int, str, Mapping[str, str]]:
-        """Ask the site; return status, body and headers."""
+    def get(self, path: str = "/") -> tuple[int, str, dict[str, str]]:
+        """Ask the site; return status, body and headers by their names in small letters."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as got:
-                return got.status, got.read().decode(), got.headers
+                return got.status, got.read().decode(), _lower(got.headers)
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode(), error.headers
+            return error.code, error.read().decode(), _lower(error.headers)
 
     def version(self) -> str:
         """Return the release that answers."""
@@ -200,6 +218,20 @@ class Site:
                 except OSError:
                     pass
         raise AssertionError(f"the proxy does not serve after its restart: {self.observe()}")
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def another(here: Site) -> str:
+    """Return the release that does not serve, of 1 and 2."""
+    return another_than(here.version())
+
+
+def another_than(version: str) -> str:
+    """Return the other one of the releases 1 and 2."""
+    return "2" if version == "1" else "1"
 
 
 @contextmanager

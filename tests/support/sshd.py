@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -98,12 +99,15 @@ class Sshd:
             self.process = None
 
     def cut(self) -> int:
-        """End its connections as a crash does, and what waits at their other end; return how many there were."""
+        """End its connections as a crash does, not the commands that run; return how many there were."""
         assert self.process is not None
-        cut = psutil.Process(self.process.pid).children()
-        for each in cut:
-            each.kill()
-        return len(cut)
+        itself = psutil.Process(self.process.pid)
+        connections = self.connections()
+        for each in itself.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if each.name().startswith("sshd"):
+                    each.kill()
+        return connections
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -20,8 +20,7 @@ class Changes:
         slot: Which slot is filled, with which release.
         switched: Services that get a new copy in that slot, with the first characters of their image's digest.
         kept: Other services that run on untouched.
-        changed: Other services that are recreated because their own definition changed; a reason that can be told follows
-            the name.
+        changed: Other services that are recreated because their own definition changed.
         new: Other services that are started for the first time.
         gone: Services that the file has no more; they end when no slot needs them.
         volumes: Volumes that are made.

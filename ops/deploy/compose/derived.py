@@ -1,9 +1,9 @@
 """The Compose document that a host runs, derived from the user's.
 
-A pure function. The user's services that ops.toml names are switched: they stand in it once for each slot. The slot that
-is not filled now is carried over byte for byte from what the host runs, so a deploy cannot touch what serves. All other
-services stay as the user wrote them. The document is whole: no profiles, env files, variables or files of the repository
-are needed to read it on the host. It holds secrets; what may be shown is `Derived.changes`.
+A pure function. The user's services that ops.toml names are switched: they stand in it once for each slot. The slot
+that is not filled now is carried over byte for byte from what the host runs, so a deploy cannot touch what serves. All
+other services stay as the user wrote them. The document is whole: no profiles, env files, variables or files of the
+repository are needed to read it on the host. It holds secrets; what may be shown is `Derived.changes`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings import models
 
 OURS: Final = "x-invops"
-"""Key of the document with what invops itself must remember: which services only the other slot still needs."""
+"""Key of the document with what invops itself must remember of services that left the user's file: `gone` with the slot
+that still needs them, `ended` when none does."""
 _RESOLVED: Final = ("build", "profiles", "env_file", "extends", "develop", "container")
 _SECTIONS: Final = ("networks", "volumes", "secrets", "configs")
 
@@ -108,7 +109,7 @@ def derive(
         "name": model.project,
         "services": made,
         **{name: _section(model, name, placed, base, present, bool(carried)) for name in _SECTIONS},
-        OURS: {"gone": gone},
+        OURS: {"gone": gone, "ended": _ended(present, made)},
     }
     lost = [line for name in services for line in slotted.dropped(name, model.services[name])]
     lost += [
@@ -151,7 +152,7 @@ def _resolved(
     """Return a service that needs nothing of the repository: with its image, and its files where the host has them."""
     made = {key: each for key, each in given.items() if key not in _RESOLVED}
     if name in content.images:
-        made["image"] = content.images[name]
+        made |= {"image": content.images[name], "pull_policy": "never"}
     if "image" not in made:
         raise ConfigurationError(
             f"service {name} of the Compose file has no image, and none was built"
@@ -233,6 +234,14 @@ def _still_needed(present: Document, made: Document, other: str) -> dict[str, st
     there = present.get("services") or {}
     left = [name for name in there if not slot_of(there[name]) and name not in made]
     return {name: other for name in left if known.get(name, other) == other}
+
+
+def _ended(present: Document, made: Document) -> list[str]:
+    """Return the services that were ours and are not any more; containers of anybody else are left alone."""
+    before = (present.get(OURS) or {}).get("ended") or []
+    there = present.get("services") or {}
+    ours = {*before, *(name for name in there if not slot_of(there[name]))}
+    return sorted(ours - made.keys())
 
 
 def _section(

@@ -1,9 +1,9 @@
 """What a release's Compose file mounts from the repository, and where it lies on a host.
 
 The folder of a release has only what git tracks. What is there travels, into a folder that is named after its content:
-a new release neither changes files under a running container nor recreates a database whose files are the same. What is
-not there is data or a secret of the host and stays in `shared/`, for every release. Paths outside of the project are the
-host's own.
+a new release neither changes files under a running container nor recreates a database whose files are the same. What
+is not there is data or a secret of the host and stays in `shared/`, for every release. Paths outside of the project
+are the host's own.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def place(model: Model, variables: Mapping[str, str]) -> Placed:
                 uploads[path] = Upload(path, _mode(file), file)
     secrets = {}
     for name, secret in model.section("secrets").items():
-        if variable := secret.get("environment"):
+        variable = secret.get("environment")
+        if variable and name in _used_secrets(model):
             if variable not in variables:
                 raise ConfigurationError(
                     f"secret {name} of the Compose file is the variable {variable}, which is not set"
@@ -88,6 +89,13 @@ def place(model: Model, variables: Mapping[str, str]) -> Placed:
             secrets[name] = PurePosixPath("files", hashlib.sha256(content).hexdigest()[:16], name)
             uploads[secrets[name]] = Upload(secrets[name], _READABLE, content=content)
     return Placed(paths, secrets, tuple(uploads.values()))
+
+
+def _used_secrets(model: Model) -> set[str]:
+    """Return the secrets that containers get; others are those of builds."""
+    return {
+        each["source"] for service in model.services.values() for each in service.get("secrets", [])
+    }
 
 
 def _sources(model: Model) -> Iterator[str]:

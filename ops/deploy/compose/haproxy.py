@@ -28,7 +28,8 @@ RUN: Final = "/run/invops"
 ADMIN: Final = f"{RUN}/admin.sock"
 _STOP_SECONDS: Final = 30
 _LOOKED_UP: Final = "resolvers docker resolve-prefer ipv4 init-addr none"
-_CHECK: Final = f"check inter 500ms fall 2 rise 1 {_LOOKED_UP}"
+# A busy host may answer late; one that is dead refuses at once.
+_CHECK: Final = f"check inter 500ms fall 2 rise 1 {_LOOKED_UP}\n  timeout check 5s"
 _MAP: Final = f"{agent.MOUNTED}/{agent.MAINTENANCE}"
 _PAGE: Final = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Maintenance</title>"
@@ -54,6 +55,8 @@ resolvers docker
 _PROBE: Final = f"""\
 frontend :probe
   bind {RUN}/{agent.PROBE} mode 666
+  log global
+  http-request set-log-level silent
   use_backend :probe-%[req.hdr({agent.PROBED})]
 """
 

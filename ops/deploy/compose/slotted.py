@@ -1,8 +1,8 @@
 """One service of the user's Compose file in a slot.
 
 Two copies of a service run side by side, so what only one of them can have goes: published ports, its container's name,
-fixed addresses, aliases on shared networks. Names by which its neighbours know it lead to the copy of their own slot: they
-are aliases on the slot's own network.
+fixed addresses, aliases on shared networks. Names by which its neighbours know it lead to the copy of their own slot:
+they are aliases on the slot's own network.
 """
 
 from __future__ import annotations
@@ -58,7 +58,6 @@ def slotted(
             key: each for key, each in made["deploy"].items() if key != "restart_policy"
         }
     made["restart"] = "unless-stopped"
-    made["pull_policy"] = "never"
     made.setdefault("stop_grace_period", f"{stop_seconds:g}s")
     made["labels"] = {**(given.get("labels") or {}), RELEASE: release, SLOT: slot}
     _rename(made, neighbours, slot)

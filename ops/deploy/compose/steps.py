@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -113,11 +114,14 @@ def _upload(
     context: Context, machine: Machine, what: wanted.Wanted, present: Mapping[str, Any] | None
 ) -> None:
     """Send the files that the host's present document does not mention: their folders are named by content."""
-    there = str(present or "")
-    for each in what.placed.uploads:
-        if str(each.path) not in there and "/".join(each.path.parts[:2]) not in there:
-            content = each.source if each.source is not None else each.content
-            machine.put(context, content, str(each.path), each.mode)
+    there = json.dumps(present or {})
+    needed = [
+        (each.source if each.source is not None else each.content, str(each.path), each.mode)
+        for each in what.placed.uploads
+        if "/".join(each.path.parts[:2]) not in there
+    ]
+    if needed:
+        machine.put_all(context, needed)
 
 
 def _switch_back(
@@ -143,7 +147,7 @@ def _route(context: Context, host: str, slot: str, release: str) -> Switched:
         "proxy": _wanted(context, release).proxy(slot),
         "limit": min(SWITCH_SECONDS, context.deadline.remaining()),
     }
-    return Switched(**_on(context, host).call(context, "slots.switch", arguments, reads=False))
+    return Switched(**_on(context, host).detached(context, "slots.switch", arguments))
 
 
 @step(title="Let slot {slot} on {host} end, and keep it warm", limit=minutes(5))

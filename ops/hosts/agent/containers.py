@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,8 @@ class Container:
     @property
     def age(self) -> float:
         """Seconds since it was started."""
-        moment = datetime.strptime(self.started[:19], "%Y-%m-%dT%H:%M:%S").replace(
-            tzinfo=timezone.utc
-        )
-        return time.time() - moment.timestamp() - float(f"0{self.started[19:].rstrip('Z') or '.0'}")
+        moment = calendar.timegm(time.strptime(self.started[:19], "%Y-%m-%dT%H:%M:%S"))
+        return time.time() - moment - float(f"0{self.started[19:].rstrip('Z') or '.0'}")
 
     @property
     def completed(self) -> bool:

@@ -21,6 +21,9 @@ ANSWER_SECONDS = 20.0
 DRAIN_SECONDS = 35.0
 """How long requests may take that a killed deploy left in the idle slot."""
 PROXY = "invops-proxy"
+# Users inside containers are not ours; on the host nobody gets past the private folder above.
+_FOR_READERS = 0o755
+_FOR_WRITERS = 0o777
 
 
 def serving(front: Proxy) -> str:
@@ -38,11 +41,11 @@ def written(arguments: Mapping[str, Any]) -> Path:
     folder = base.of(dict(arguments))
     for each in ("proxy", "proxy/run", "slots", "shared", "files"):
         (folder / each).mkdir(mode=0o700, exist_ok=True)
-    os.chmod(folder / "proxy", 0o755)
-    os.chmod(folder / "proxy" / "run", 0o777)  # the proxy's user is the image's own
-    os.chmod(folder / "shared", 0o755)
+    os.chmod(folder / "proxy", _FOR_READERS)
+    os.chmod(folder / "proxy" / "run", _FOR_WRITERS)
+    os.chmod(folder / "shared", _FOR_READERS)
     for path, _, _ in os.walk(folder / "files"):
-        os.chmod(path, 0o755)
+        os.chmod(path, _FOR_READERS)
     base.write(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
     return folder / "model.json"
 
@@ -168,10 +171,10 @@ def idle(front: Proxy, slot: str, until: float) -> int:
 
 
 def clean(now: Sequence[Container], document: Mapping[str, Any], slot: str, release: str) -> None:
-    """Remove what is in the idle slot unless it is this release and well, and containers that no service has."""
+    """Remove what is in the idle slot unless it is this release and well, and services that no slot needs any more."""
     old = [each for each in now if each.slot == slot and not _is_well(each, release)]
-    # A slot that serves is never left-over, whatever the document says.
-    left = [each for each in now if not each.slot and each.service not in document["services"]]
+    ended = (document.get("x-invops") or {}).get("ended") or []
+    left = [each for each in now if not each.slot and each.service in ended]
     containers.stop([each.id for each in left], 60.0)
     containers.remove([each.id for each in [*old, *left]])
 

@@ -119,9 +119,7 @@ class Proxy:
             Refused: It goes on with the old structure.
         """
         wanted = digest_in(text)
-        self.write(
-            pinned(text, {(each.service, each.slot): each.address for each in self.servers()})
-        )
+        self.write(pinned(text, {each.name: each.address for each in self.servers()}))
         self._send("reload")
 
         def loaded() -> bool:

@@ -1,6 +1,7 @@
 """The text of haproxy.cfg on the host: which slot serves, which structure it is, and how one becomes another.
 
-The deployer renders it (ops/hosts/haproxy/config.py). What is done here needs the text of before, which only the host has.
+The deployer renders it (ops/hosts/haproxy/config.py). What is done here needs the text of before, which only the host
+has.
 """
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_SERVING = re.compile(r"^  server(?:-template)? (blue|green)(?: \d+)? \S+$", re.MULTILINE)
+_SERVING = re.compile(r"^  server (blue|green)\d* \S+$", re.MULTILINE)
 _SERVER = re.compile(
-    r"^(?P<line>  server(?:-template)? (?P<slot>blue|green)(?: \d+)? \S+)(?P<rest>.*)$",
-    re.MULTILINE,
+    r"^(?P<line>  server (?P<name>(?P<slot>blue|green)\d*) \S+)(?P<rest>.*)$", re.MULTILINE
 )
 _DIGEST = re.compile(r'^(  description "\S+ )(\w+)"$', re.MULTILINE)
 
@@ -28,12 +28,12 @@ def digest_in(text: str) -> str:
     return found[2] if found else ""
 
 
-def pinned(text: str, addresses: Mapping[tuple[str, str], str]) -> str:
-    """Return a configuration whose servers begin with these addresses, by service and slot."""
+def pinned(text: str, addresses: Mapping[str, str]) -> str:
+    """Return a configuration whose servers begin with these addresses, by `service/server`."""
 
     def section(name: str, body: str) -> str:
         def line(found: re.Match[str]) -> str:
-            address = addresses.get((name, found["slot"]))
+            address = addresses.get(f"{name}/{found['name']}")
             return f"{found['line']} init-addr {address}{found['rest']}" if address else found[0]
 
         return _SERVER.sub(line, body)
@@ -59,9 +59,13 @@ def merged(present: str, new: str, slot: str, active: str) -> str:
             sections[head] = body
         sections.setdefault(head, body)
     both = f"{routed_as(digest_in(present))}_{digest_in(new)}"
-    text = _DIGEST.sub(rf'\g<1>{both}"', _joined(sections))
+    return with_active(_DIGEST.sub(rf'\g<1>{both}"', _joined(sections)), active)
+
+
+def with_active(text: str, slot: str) -> str:
+    """Return the same configuration with another slot active."""
     return _SERVER.sub(
-        lambda found: found["line"] + ("" if found["slot"] == active else " disabled"), text
+        lambda found: found["line"] + ("" if found["slot"] == slot else " disabled"), text
     )
 
 

@@ -56,12 +56,15 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     filling.configure(front, arguments["proxy"], slot, project, until)
     filling.take_out(front, slot)
     ids = filling.started(model, project, services, names, until)
+    # Drained it gets no requests either, but is checked: it will be alive by the time of the switch.
+    front.tell(slot, "state drain")
     waiting.healthy(front, ids, arguments.get("checks") or {}, until)
     record = {
         "release": arguments["release"],
         "images": {each.service: each.image for each in containers.inspected(ids)},
         "model": hashlib.sha256(model.read_bytes()).hexdigest(),
     }
+    base.write(_routes_file(arguments), routes.with_active(arguments["proxy"], slot), 0o644)
     base.write(base.of(arguments) / "slots" / f"{slot}.json", json.dumps(record))
     return {"images": record["images"], "seconds": round(time.monotonic() - began, 3)}
 
@@ -70,7 +73,7 @@ def switch(arguments: dict[str, Any]) -> dict[str, Any]:
     """Send traffic to a slot; new requests go there at once, those of the other slot end where they are.
 
     Args:
-        arguments: `lease`; `project`; `slot`; `proxy` (text of haproxy.cfg with this slot active); `limit` in seconds.
+        arguments: `lease`; `project`; `slot`; `limit` in seconds. The routes are those that it was filled with.
 
     Returns:
         `before`: the slot that served, `seconds` that it took.
@@ -84,12 +87,13 @@ def switch(arguments: dict[str, Any]) -> dict[str, Any]:
     slot, front = arguments["slot"], proxy.of(arguments)
     before = front.serving()
     mine = _running(arguments["project"], slot)
-    if front.structure() != routes.digest_in(arguments["proxy"]):
-        front.reload(arguments["proxy"], until)
+    text = _routes_file(arguments).read_text("utf-8")
+    if front.structure() != routes.digest_in(text):
+        front.reload(text, until)
         _wait_alive(front, slot, mine, until)
     else:
         _awaken(front, slot, mine, until)
-        front.write(arguments["proxy"])
+        front.write(text)
         front.tell(slot, "state ready")
         front.tell(_other(slot), "state drain", of=("ready",))
     for each in SLOTS:
@@ -125,8 +129,8 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
     """Let the slot that does not serve any more end: its requests, then its workers' jobs, then its containers.
 
     Args:
-        arguments: `lease`; `project`; `slot`; `drain`: seconds that its requests may take; `warm`: keep its web services
-            running for the instant rollback; `limit`: seconds for all, more than its services take to stop.
+        arguments: `lease`; `project`; `slot`; `drain`: seconds that its requests may take; `warm`: keep its web
+            services running for the instant rollback; `limit`: seconds for all, more than its services take to stop.
 
     Returns:
         `cut`: how many requests did not end in time.
@@ -201,6 +205,11 @@ def evidence(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"folder": str(folder), "last": last}
 
 
+def _routes_file(arguments: dict[str, Any]) -> Path:
+    """Return the file with the configuration that belongs to what is in a slot."""
+    return base.of(arguments) / "slots" / f"{arguments['slot']}.cfg"
+
+
 def _refuse_serving(front: Proxy, slot: str, expected: str) -> None:
     now = front.serving()
     if now == slot:
@@ -225,7 +234,7 @@ def _running(project: str, slot: str) -> list[Container]:
 
 
 def _awaken(front: Proxy, slot: str, mine: Sequence[Container], until: float) -> None:
-    """Let the proxy check a slot that gets no requests yet, until it is alive."""
+    """Let the proxy check a slot that gets no requests yet, until it is alive; one that is warm begins now."""
     front.tell(slot, "state drain", of=("maint",))
     _wait_alive(front, slot, mine, until)
 

@@ -1,8 +1,8 @@
 """Waiting for the containers of a slot: until they are healthy, or until it is clear that they will not be.
 
-A web service is asked through the proxy, from where its requests will come; the answer counts when it names the expected
-release. Its container's own health check may only object: its first answer can be half a minute away. A worker is healthy
-by its container's check, and without one when it has run for `SETTLED_SECONDS`.
+A web service is asked through the proxy, from where its requests will come; the answer counts when it names the
+expected release. Its container's own health check may only object: its first answer can be half a minute away. A worker
+is healthy by its container's check, and without one when it has run for `SETTLED_SECONDS`.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def dependencies(
 
     def there() -> bool:
         now = {each.service: each for each in containers.project(project)}
+        for name in wanted.keys() & now.keys():
+            _refuse_failed(now[name], wanted[name]["condition"])
         missing[:] = [
             name for name, each in wanted.items() if not _meets(now.get(name), each["condition"])
         ]
@@ -161,7 +163,15 @@ def _wrong_answer(front: Proxy, service: str, check: Mapping[str, str]) -> str:
     )
 
 
-def _meets(container: "Container | None", condition: str) -> bool:
+def _refuse_failed(container: Container, condition: str) -> None:
+    """Refuse at once what was to run to its end and did not end well."""
+    over = condition == "service_completed_successfully" and container.state == "exited"
+    if over and not container.completed:
+        what = f"{container.service} ended with exit code {container.exit_code}"
+        raise Refused("failed", what, last_words(container))
+
+
+def _meets(container: Container | None, condition: str) -> bool:
     if container is None:
         return False
     if condition == "service_completed_successfully":

@@ -4,13 +4,13 @@ A deploy moves traffic with `Proxy` and never reloads. A change of structure (se
 needs `Proxy.reload`; `Proxy.structure() != structure_digest(routing)` tells when.
 """
 
+from ops.hosts.agent.routes import active_in
 from ops.hosts.haproxy.config import (
     KEEP_ALIVE_SECONDS,
     SLOTS,
     STATIC_LIVE,
     Backend,
     Routing,
-    active_in,
     check_command,
     check_config,
     command,

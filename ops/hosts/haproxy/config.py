@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ops.hosts.agent.routes import active_in as active_in
 from ops.kernel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class Backend:
         prefixes: Paths that it answers, e.g. `/api` for `/api` and `/api/x` but not `/apix`.
         health_path: Path of its liveness, asked every 500 ms; 2xx and 3xx mean alive.
         servers: Address for each slot: `unix@/path`, `127.0.0.1:8001` or `name:8000`.
-        copies: How many servers of a slot its name leads to.
+        copies: How many servers of a slot its name leads to; each gets an address of its own.
     """
 
     service: str
@@ -219,11 +218,13 @@ def _backend(backend: Backend, routing: Routing, active: str | None) -> str:
     ]
     for slot in SLOTS:
         address = _valid(_ADDRESS, backend.servers[slot], f"address of {name} in slot {slot}")
-        # A template makes the servers blue1, blue2, ...: one for each address that the name leads to.
-        kind = (
-            f"server {slot}" if backend.copies == 1 else f"server-template {slot} {backend.copies}"
+        ends = "" if slot == active else " disabled"
+        names = (
+            [slot]
+            if backend.copies == 1
+            else [f"{slot}{each + 1}" for each in range(backend.copies)]
         )
-        lines.append(f"  {kind} {address}" + ("" if slot == active else " disabled"))
+        lines += [f"  server {name} {address}{ends}" for name in names]
     return "\n".join(lines) + "\n"
 
 

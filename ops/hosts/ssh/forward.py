@@ -66,7 +66,7 @@ class WaysBack:
         self._ways: dict[int, tuple[int, _Pairs]] = {}
 
     @contextlib.contextmanager
-    def open(self, transport: paramiko.Transport, port: int) -> Iterator[int]:
+    def lead(self, transport: paramiko.Transport, port: int) -> Iterator[int]:
         """Give a port there that leads to a port here.
 
         Raises:

@@ -54,7 +54,7 @@ class SshMachine(Machine):
         guard.effect(f"open a port on {self.name}")
         with contextlib.ExitStack() as stack:
             try:
-                there = stack.enter_context(self._ways.open(self._link.transport(), port))
+                there = stack.enter_context(self._ways.lead(self._link.transport(), port))
             except BROKEN as error:
                 raise ConnectionFailed(
                     f"{self.name} gives no port for the way back",

@@ -30,8 +30,8 @@ class Environment(Model):
     proxy_image: Text = "haproxy:2.8"
     """Image of the proxy of a `compose` environment: HAProxy 2.6 or newer."""
     registry: Text = ""
-    """Registry that the images of a `compose` environment go through, "registry.example.org/shop"; the engines here and on
-    the hosts are logged in to it. Default: a temporary one on this machine that the hosts reach through SSH."""
+    """Registry that the images of a `compose` environment go through, "registry.example.org/shop"; the engines here
+    and on the hosts are logged in to it. Default: a temporary one here that the hosts reach through SSH."""
     registry_image: Text = "registry:2"
     """Image of the temporary registry."""
     port: Port = 8080

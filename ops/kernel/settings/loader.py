@@ -15,6 +15,7 @@ from ops.kernel.settings.environ import variables as of_process
 from ops.kernel.settings.faults import Fault, WrongSettings, did_you_mean
 from ops.kernel.settings.models import (
     App,
+    Compose,
     Environment,
     Hooks,
     Python,
@@ -108,6 +109,7 @@ def _assemble(
         backup=parsed.one("backup", Backup) or Backup(),
         cleanup=parsed.group("cleanup", Cleanup),
         maintenance=parsed.one("maintenance", Maintenance) or Maintenance(),
+        compose=parsed.one("compose", Compose) or Compose(),
         hooks=parsed.one("hooks", Hooks) or Hooks(),
         environments=environments,
         folder=parsed.file.parent,

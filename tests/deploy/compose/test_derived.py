@@ -63,7 +63,10 @@ def web(**keys: Any) -> Any:
         ({"stop_grace_period": "5s"}, {"stop_grace_period": "5s"}),
         ({}, {"stop_grace_period": "30s"}),
         ({"environment": {"A": "1", "B": None}}, {"environment": {"A": "1"}}),
-        ({"labels": {"a": "b"}}, {"labels": {"a": "b", "invops.release": "r1", "invops.slot": "blue"}}),
+        (
+            {"labels": {"a": "b"}},
+            {"labels": {"a": "b", "invops.release": "r1", "invops.slot": "blue"}},
+        ),
         ({"unknown": {"kept": 1}, "x-own": [2]}, {"unknown": {"kept": 1}, "x-own": [2]}),
         (
             {"deploy": {"replicas": 2, "restart_policy": {"condition": "any"}}},
@@ -73,7 +76,10 @@ def web(**keys: Any) -> Any:
             {"networks": {"front": {"aliases": ["api"], "ipv4_address": "1.2.3.4", "priority": 5}}},
             {"networks": {"front": {"priority": 5}, "slot-blue": {"aliases": ["web", "api"]}}},
         ),
-        ({"networks": {"default": None}}, {"networks": {"default": None, "slot-blue": {"aliases": ["web"]}}}),
+        (
+            {"networks": {"default": None}},
+            {"networks": {"default": None, "slot-blue": {"aliases": ["web"]}}},
+        ),
         (
             {"container_name": "shop", "networks": {}},
             {"networks": {"slot-blue": {"aliases": ["web", "shop"]}}},
@@ -130,6 +136,18 @@ def test_others_stay_and_do_not_wait_for_what_is_switched() -> None:
     assert "depends_on" not in services["cron"]
     assert [line.partition(":")[0] for line in derived.changes.dropped] == ["proxy", "cron"]
     assert "[services.cron]" in derived.changes.dropped[1]
+
+
+def test_a_service_that_is_built_and_not_switched_runs_what_was_built() -> None:
+    found = derive(
+        Model({"name": "p", "services": {"cron": {"build": {"context": "/x"}}}}, FOLDER),
+        {},
+        Content("r1", "blue", {"cron": "sha256:built"}),
+        front=haproxy.Front("haproxy:2.8", 80),
+        placed=NOWHERE,
+        base="/srv/base",
+    )
+    assert found.document["services"]["cron"] == {"image": "sha256:built", "pull_policy": "never"}
 
 
 def test_the_proxy_is_private_and_in_both_slots() -> None:
@@ -194,7 +212,7 @@ def test_files_are_read_where_the_host_has_them() -> None:
         ({"web": {"image": "a", "network_mode": "host"}}, {"web": WEB}, "network_mode 'host'"),
         ({"web": {"image": "a"}, "web-green": {"image": "b"}}, {"web": WEB}, "service web-green"),
         ({"web": {"image": "a"}, "invops-proxy": {"image": "b"}}, {"web": WEB}, "invops-proxy"),
-        ({"web": {"image": "a"}}, {"web": Service(static="dist")}, "container = 8000"),
+        ({"web": {"image": "a"}}, {"web": Service(static=Path("dist"))}, "container = 8000"),
         ({"web": {"image": "a"}, "cron": {"build": {}}}, {"web": WEB}, "cron .* has no image"),
     ],
 )
@@ -231,8 +249,9 @@ def test_what_only_the_other_slot_needs_stays_until_that_slot_is_filled() -> Non
 
     third = made({"web": {"image": "a"}}, slot="blue", present=second.document)
     assert "cache" not in third.document["services"]
+    assert third.document["x-invops"] == {"gone": {}, "ended": ["cache"]}
     back = made(old, slot="green", present=second.document)
-    assert back.document["x-invops"] == {"gone": {}}
+    assert back.document["x-invops"] == {"gone": {}, "ended": []}
 
 
 def test_changes_are_names_never_values() -> None:

@@ -76,9 +76,7 @@ def test_what_serves_stays_byte_for_byte(
     second = made(two, "green", "r2", first).document
     third = made(three, "blue", "r3", second).document
     for before, after, slot in ((first, second, "blue"), (second, third, "green")):
-        there = {
-            name: each for name, each in before["services"].items() if slot_of(each) == slot
-        }
+        there = {name: each for name, each in before["services"].items() if slot_of(each) == slot}
         assert json.dumps({name: after["services"][name] for name in there}) == json.dumps(there)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ops.deploy.compose import haproxy
-from ops.hosts.agent.routes import active_in, digest_in, merged, pinned, routed_as
+from ops.hosts.agent.routes import active_in, digest_in, merged, pinned, routed_as, with_active
 from ops.kernel.settings.models import Service
 
 WEB = Service(container=8000, live="/live", route=("/",))
@@ -53,12 +53,18 @@ def test_merging_again_is_the_same_structure() -> None:
     assert merged(once, new, "green", "blue") == once
 
 
+@pytest.mark.parametrize("active", ["blue", "green", ""])
 @pytest.mark.parametrize("copies", [1, 2])
-def test_addresses_are_given_to_the_servers_that_have_one(copies: int) -> None:
-    text = config(OLD, "blue", copies)
-    found = pinned(text, {("web", "blue"): "10.0.0.1", ("web", "green"): "10.0.0.2"})
-    servers = [line.split(" ", 4)[-1] for line in section(found, "backend web") if "disabled" in line or "blue" in line]
-    assert servers[0].endswith("web-blue:8000 init-addr 10.0.0.1")
-    assert servers[1].endswith("web-green:8000 init-addr 10.0.0.2 disabled")
-    assert found.count("init-addr 10.") == 2
+def test_another_slot_made_active_is_what_the_deployer_renders(active: str, copies: int) -> None:
+    for before in ("blue", "green", ""):
+        assert with_active(config(OLD, before, copies), active) == config(OLD, active, copies)
+
+
+def test_addresses_are_given_to_the_servers_that_have_one() -> None:
+    text = config(OLD, "blue", 2)
+    found = pinned(text, {"web/blue1": "10.0.0.1", "web/green2": "10.0.0.2", "web/blue2": ""})
+    assert [line for line in found.splitlines() if "init-addr 10." in line] == [
+        "  server blue1 web-blue:8000 init-addr 10.0.0.1",
+        "  server green2 web-green:8000 init-addr 10.0.0.2 disabled",
+    ]
     assert pinned(text, {}) == text

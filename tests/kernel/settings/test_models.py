@@ -48,6 +48,27 @@ def test_a_service_is_web_or_static_or_neither(
     assert (service.is_web, service.is_static) == (web, static)
 
 
+@pytest.mark.parametrize(
+    ("given", "port", "route"),
+    [
+        ({"container": 8000}, 8000, ("/",)),
+        ({"container": 8000, "route": ["/api"]}, 8000, ("/api",)),
+        ({"command": "x {port}", "port": 5000}, 5000, ("/",)),
+        ({"command": "x {port}", "port": 5000, "container": 80}, 80, ("/",)),
+        ({"static": "dist", "port": 5173}, None, ("/",)),  # that of the development server
+        ({"static": "dist", "container": 80}, 80, ("/",)),
+        ({"command": "x"}, None, ()),
+        ({}, None, ()),
+    ],
+)
+def test_a_container_listens_on_its_port_and_is_routed_to(
+    given: dict[str, Any], port: int | None, route: tuple[str, ...]
+) -> None:
+    service = Service.model_validate(given)
+
+    assert (service.container_port, service.route) == (port, route)
+
+
 @pytest.mark.parametrize("how", ["exclude_defaults", "exclude_unset"])
 @pytest.mark.parametrize(
     "given",

@@ -13,7 +13,7 @@ from tests.support.docker.engine import CACHE, docker
 
 RELEASE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
-FILES = Path(__file__).parent / "images/base"
+FILES = Path(__file__).parent / "recipes/base"
 OPTIONS = (
     *("--quiet", "--format=tar", "--variant=apt", "--include=ca-certificates,usr-is-merged"),
     "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",  # without perl, which merges it later

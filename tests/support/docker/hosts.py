@@ -99,10 +99,13 @@ class Host:
     def stop_engine(self, signal: str = "TERM") -> None:
         """End the engine: TERM takes its containers along, KILL leaves them running."""
         self.inside("pkill", f"-{signal}", "-x", "dockerd")
-        gone = eventually(
-            lambda: not self.inside("pgrep", "-x", "dockerd", check=False), PATIENCE_SECONDS
-        )
-        assert gone, "dockerd does not end"
+        running = (
+            "pgrep",
+            "-x",
+            "dockerd|containerd",
+        )  # the second ends with the first, a little later
+        gone = eventually(lambda: not self.inside(*running, check=False), PATIENCE_SECONDS)
+        assert gone, "the engine does not end"
 
     def start_engine(self) -> None:
         """Start the engine and wait until it answers."""
@@ -115,9 +118,8 @@ class Host:
         assert up, self.inside("tail", "-n", "30", "/var/log/dockerd.log")
 
     def _engine_answers(self) -> bool:
-        return bool(
-            self.inside("docker", "version", "--format", "{{.Server.Version}}", check=False)
-        )
+        version = ("docker", "version", "--format", "{{.Server.Version}}")
+        return bool(self.inside(*version, check=False).strip())  # an empty line when it does not
 
 
 @contextmanager

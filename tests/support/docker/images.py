@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.docker import base
 from tests.support.docker.engine import docker, locked
 
-FOLDER = Path(__file__).parent / "images"
+FOLDER = Path(__file__).parent / "recipes"
 TOOLS_LOCK = Path(__file__).parents[3] / "ops/hosts/locks/tools.txt"
 PARENTS = {"base": "", "host": "machine", "node": "python"}  # of all others: base
 
@@ -23,7 +23,7 @@ def image(name: str) -> str:
     """Return the tag of one of our images; it is built when it is missing, like those below it.
 
     Args:
-        name: A folder of images/, or "base".
+        name: A folder of recipes/, or "base".
     """
     key, tag = _key(name), f"invops-tests/{name}:{_key(name)}"
     with locked(f"image-{name}"):
