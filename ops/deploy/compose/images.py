@@ -37,10 +37,9 @@ def tag(app: str, service: str, release: str) -> str:
 
 def _are_built(context: Context, release: str) -> Done | None:
     """Say whether all images of a release are here; the same code gives the same image, so it is not built twice."""
-    folder = releases.folder(context.settings, release) / "app"
-    if not folder.is_dir():
+    if releases.known(context.settings, release) is None:
         return None
-    found = _ids(context, wanted.read(context, folder, release))
+    found = _ids(context, wanted.of(context, release))
     return Done("built already", Built(found)) if all(found.values()) else None
 
 
@@ -55,7 +54,7 @@ def build(context: Context, release: str) -> Built:
     """
     settings = context.settings
     known = releases.load(settings, release)
-    what = wanted.read(context, releases.folder(settings, release) / "app", release)
+    what = wanted.of(context, release)
     document = {
         "name": what.model.project,
         "services": {

@@ -59,17 +59,19 @@ def read(
     profiles: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
     switched: Sequence[str] = (),
+    top: Path | None = None,
 ) -> Model:
     """Read the Compose file of a release.
 
     Args:
         context: Gives the deadline.
-        folder: The application's folder of the release.
+        folder: Where Compose looks: the application's folder of the release.
         project: Name of the Compose project on the hosts.
         files: Compose files relative to `folder`; what Compose finds there when empty.
         profiles: Whose services run as well.
         variables: For `${NAME}` in the file, with secrets.
         switched: Services of ops.toml, which the file must have.
+        top: Folder of all that travels with a release, when it is not `folder`.
 
     Raises:
         ConfigurationError: The file is invalid, or lacks a service or a profile.
@@ -80,7 +82,7 @@ def read(
         _check_profiles(asked.lines(*_EVERY, "config", "--profiles"), profiles)
     chosen = [word for profile in profiles for word in ("--profile", profile)]
     document = asked.document(*chosen)
-    found = Model(document, folder.resolve())
+    found = Model(document, (top or folder).resolve())
     for name in switched:
         if name not in found.services:
             raise _missing(asked, name, found)

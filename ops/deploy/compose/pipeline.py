@@ -27,8 +27,8 @@ def deploy(context: Context, ref: str) -> Plan:
     release = revision.release
     now = fleet.observe(context)
     with files.scratch("invops-plan-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "app")
-        what = wanted.read(context, folder / "app", release)
+        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
+        what = wanted.read(context, folder / "all", release)
         if all(_serves(what, host) for host in now):
             return common.nothing("deploy", settings, release)
         words = _changes(what, now)
@@ -79,7 +79,7 @@ def rollback(context: Context, to: str) -> Plan:
     settings = context.settings
     now = fleet.observe(context)
     release = earlier.choose(settings, now.release, to).id
-    what = wanted.read(context, releases.folder(settings, release) / "app", release)
+    what = wanted.of(context, release)
     if all(_serves(what, host) for host in now):
         return common.nothing("rollback", settings, release)
     earlier.refuse_incompatible(context, releases.load(settings, release))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.deploy import releases
 from ops.deploy.compose import fleet, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
@@ -56,10 +55,6 @@ class Retired:
     cut: int
 
 
-def _wanted(context: Context, release: str) -> wanted.Wanted:
-    return wanted.read(context, releases.folder(context.settings, release) / "app", release)
-
-
 def _on(context: Context, host: str) -> Machine:
     return machines.of(context)[host]
 
@@ -95,7 +90,7 @@ def prepare(
     Raises:
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
-    what, machine = _wanted(context, release), _on(context, host)
+    what, machine = wanted.of(context, release), _on(context, host)
     present = machine.call(context, "look.model", reads=True)["model"]
     made = what.derive(slot, images[host], present)
     _upload(context, machine, what, present)
@@ -128,7 +123,7 @@ def _switch_back(
     context: Context, result: object, host: str, slot: str, release: str, before: str
 ) -> None:
     if before:
-        _route(context, host, before, release)
+        _route(context, host, before)
 
 
 @step(title="Switch {host} to slot {slot}", limit=minutes(1), undo=_switch_back)
@@ -137,14 +132,13 @@ def switch(context: Context, host: str, slot: str, release: str, before: str) ->
 
     Source: HAProxy management guide, 9.3, "set server".
     """
-    return _route(context, host, slot, release)
+    return _route(context, host, slot)
 
 
-def _route(context: Context, host: str, slot: str, release: str) -> Switched:
+def _route(context: Context, host: str, slot: str) -> Switched:
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
-        "proxy": _wanted(context, release).proxy(slot),
         "limit": min(SWITCH_SECONDS, context.deadline.remaining()),
     }
     return Switched(**_on(context, host).detached(context, "slots.switch", arguments))

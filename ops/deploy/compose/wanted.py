@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ops.deploy import releases
 from ops.deploy.compose import derived
 from ops.deploy.compose import files as placing
 from ops.deploy.compose import fleet, haproxy
@@ -84,7 +85,7 @@ def read(context: Context, folder: Path, release: str) -> Wanted:
 
     Args:
         context: Surroundings.
-        folder: The application's folder of the release.
+        folder: All of ops.toml's folder as the release has it.
         release: Its id.
 
     Raises:
@@ -94,15 +95,21 @@ def read(context: Context, folder: Path, release: str) -> Wanted:
     variables = {**settings.environment.environment, **_secrets(context)}
     found = models.read(
         context,
-        folder,
+        folder if settings.compose.files else folder / settings.app.root,
         project=fleet.project(settings),
         files=settings.compose.files,
         profiles=settings.compose.profiles,
         variables=variables,
         switched=sorted(settings.services),
+        top=folder,
     )
     own = {name: _variables(context, name, release) for name in settings.services}
     return Wanted(settings, release, found, placing.place(found, variables), own)
+
+
+def of(context: Context, release: str) -> Wanted:
+    """Read what a release that is unpacked here is to run."""
+    return read(context, releases.folder(context.settings, release) / releases.REPOSITORY, release)
 
 
 def _secrets(context: Context) -> dict[str, str]:
