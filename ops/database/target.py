@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
+from ops.database.reached import reached
 from ops.database.server import Server
 from ops.hosts import account, home, supervisor
 from ops.kernel.context import Context
@@ -71,13 +72,17 @@ def owner_url(context: Context) -> SecretStr:
 
     Raises:
         ConfigurationError: The application has no database, or the embedded server lacks it yet.
+        ConnectionFailed: It is a service of the Compose file that does not run.
     """
     described(context)
     if context.settings.environment.migration_url:
-        return context.secrets.resolve(context.settings.environment.migration_url)
-    found = url(context)
+        found: SecretStr | None = context.secrets.resolve(
+            context.settings.environment.migration_url
+        )
+    else:
+        found = url(context)
     assert found is not None
-    return found
+    return reached(context, found)
 
 
 def _is_up(context: Context, name: str) -> Done | None:

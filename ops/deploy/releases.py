@@ -17,7 +17,6 @@ from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings.models import Service, Settings
 from ops.kernel.steps import step
 
-
 REPOSITORY = "repository"
 """Folder of a release for containers: all of ops.toml's folder; `app` leads into it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,8 @@ class Machines:
 
     def __init__(self, every: Sequence[Machine]) -> None:
         self._every = {machine.name: machine for machine in every}
+        self._open = contextlib.ExitStack()
+        self._ways: dict[tuple[str, str, int], tuple[str, int]] = {}
 
     def __iter__(self) -> Iterator[Machine]:
         return iter(self._every.values())
@@ -82,8 +85,17 @@ class Machines:
                 outcome.failed[name] = error
         return outcome
 
+    def way(self, machine: Machine, host: str, port: int) -> tuple[str, int]:
+        """Return an address here that leads to a TCP port as a machine sees it, until `close`."""
+        key = (machine.name, host, port)
+        if key not in self._ways:
+            self._ways[key] = self._open.enter_context(machine.tunnel(host, port))
+        return self._ways[key]
+
     def close(self) -> None:
         """End all connections."""
+        self._ways.clear()
+        self._open.close()
         for machine in self:
             machine.close()
 

@@ -99,16 +99,15 @@ def observe(context: Context) -> Fleet:
     asked = {"project": project(context.settings)}
     every = machines.of(context)
     found = every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()
-    models = every.each(lambda one: one.call(context, "look.model", reads=True)).complete()
-    return Fleet(tuple(_host(name, found[name], models[name]["model"]) for name in found))
+    return Fleet(tuple(_host(name, found[name]) for name in found))
 
 
-def _host(name: str, found: Mapping[str, Any], present: Mapping[str, Any] | None) -> Host:
+def _host(name: str, found: Mapping[str, Any]) -> Host:
     states: dict[str, set[str]] = {}
     for each in found["containers"]:
         states.setdefault(each["service"], set()).add(each["state"])
     running = frozenset(service for service, all_of in states.items() if all_of == {"running"})
-    return Host(name, found["serving"], found["slots"], running, present)
+    return Host(name, found["serving"], found["slots"], running, found["document"])
 
 
 def _other(slot: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ops.deploy import checkout, earlier, git, releases
+from typing import Any
+
+from ops.deploy import build, checkout, earlier, git
 from ops.deploy import pipeline as common
 from ops.deploy import releases
 from ops.deploy.compose import fleet, images, steps, wanted
-from ops.deploy.compose.fleet import Host
+from ops.hosts.haproxy import SLOTS
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
@@ -29,7 +31,7 @@ def deploy(context: Context, ref: str) -> Plan:
     with files.scratch("invops-plan-") as folder:
         git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
         what = wanted.read(context, folder / "all", release)
-        if all(_serves(what, host) for host in now):
+        if _serves(what, now):
             return common.nothing("deploy", settings, release)
         words = _changes(what, now)
     plan = [
@@ -42,8 +44,9 @@ def deploy(context: Context, ref: str) -> Plan:
         ),
         images.build.step(id="images", release=release),
         images.deliver.step(release=release, images=Ref("images", "ids")),
+        *_ground(what, now),
         *common.database(context, release),
-        *_roll_out(settings, now, release),
+        *_roll_out(what, now),
         releases.record.step(
             release=release,
             backup=Ref("backup", "id") if settings.migrations else None,
@@ -80,13 +83,13 @@ def rollback(context: Context, to: str) -> Plan:
     now = fleet.observe(context)
     release = earlier.choose(settings, now.release, to).id
     what = wanted.of(context, release)
-    if all(_serves(what, host) for host in now):
+    if _serves(what, now):
         return common.nothing("rollback", settings, release)
     earlier.refuse_incompatible(context, releases.load(settings, release))
     plan = [
         images.build.step(id="images", release=release),
         images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_roll_out(settings, now, release),
+        *_roll_out(what, now),
         releases.record.step(release=release, backup=None, newest=False),
     ]
     summary = {"release": release, "serves now": now.shown(), **_changes(what, now)}
@@ -101,23 +104,8 @@ def target(settings: Settings) -> str:
     return f"containers of {settings.app.name} on {where}"
 
 
-def _serves(what: wanted.Wanted, host: Host) -> bool:
-    """Say whether a host serves exactly this: release, definitions and values."""
-    slot = host.serving
-    if host.release != what.release or host.present is None:
-        return False
-    there = host.present["services"]
-    mine = [
-        name
-        for name in there
-        if name.endswith(f"-{slot}") and name.removesuffix(f"-{slot}") in what.settings.services
-    ]
-    pinned = {name.removesuffix(f"-{slot}"): there[name]["image"] for name in mine}
-    others = {name: there[name]["image"] for name in what.built if name in there}
-    if set(pinned) != set(what.settings.services) or not {*mine, "invops-proxy"} <= host.running:
-        return False
-    expected = what.derive(slot, {**pinned, **others}, host.present).document["services"]
-    return all(there.get(name) == each for name, each in expected.items())
+def _serves(what: wanted.Wanted, now: fleet.Fleet) -> bool:
+    return all(each.serving in SLOTS and what.is_in(each, each.serving, warm=False) for each in now)
 
 
 def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
@@ -129,20 +117,36 @@ def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
 
 
-def _roll_out(settings: Settings, now: fleet.Fleet, release: str) -> list[Step]:
+def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
+    """Return the steps that make the database ready for migrations."""
+    settings = what.settings
+    if settings.database is None or settings.migrations is None:
+        return []
+    started = [steps.ground.step(host.name, group="ground", **_content(what, host)) for host in now]
+    installed = [build.dependencies.step(release=what.release)] if settings.python else []
+    return [*started, *installed]
+
+
+def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
+    slot, before = host.choose(what.release)
+    return {
+        "host": host.name,
+        "slot": slot,
+        "release": what.release,
+        "before": before,
+        "images": Ref("deliver", "ids"),
+    }
+
+
+def _roll_out(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
+    settings, release = what.settings, what.release
     chosen = {host.name: host.choose(release) for host in now}
+    warm = {host.name for host in now if what.is_in(host, chosen[host.name][0], warm=True)}
     return [
         *(
-            steps.prepare.step(
-                name,
-                group="prepare",
-                host=name,
-                slot=slot,
-                release=release,
-                before=before,
-                images=Ref("deliver", "ids"),
-            )
-            for name, (slot, before) in chosen.items()
+            steps.prepare.step(host.name, group="prepare", **_content(what, host))
+            for host in now
+            if host.name not in warm
         ),
         *common.hooks(settings, release, "before_switch"),
         *(

@@ -76,6 +76,24 @@ def _clear(
     machine.detached(context, "slots.clear", there)
 
 
+@step(title="Start what is not switched on {host}", limit=minutes(10))
+def ground(
+    context: Context,
+    host: str,
+    slot: str,
+    release: str,
+    before: str,
+    images: dict[str, dict[str, str]],
+) -> None:
+    """Start the services that are not switched, such as the database, before the migrations need it.
+
+    Raises:
+        StepFailed: One does not come up; the last lines of its log are the reason.
+    """
+    arguments = _document(context, host, slot, release, before, images)
+    _on(context, host).detached(context, "slots.ground", arguments)
+
+
 @step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)
 def prepare(
     context: Context,
@@ -90,11 +108,24 @@ def prepare(
     Raises:
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
+    arguments = _document(context, host, slot, release, before, images)
+    return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
+
+
+def _document(
+    context: Context,
+    host: str,
+    slot: str,
+    release: str,
+    before: str,
+    images: dict[str, dict[str, str]],
+) -> dict[str, Any]:
+    """Return what a host needs to know of a release; the files that it mounts are there then."""
     what, machine = wanted.of(context, release), _on(context, host)
     present = machine.call(context, "look.model", reads=True)["model"]
     made = what.derive(slot, images[host], present)
     _upload(context, machine, what, present)
-    arguments = {
+    return {
         "slot": slot,
         "release": release,
         "model": made.document,
@@ -102,7 +133,6 @@ def prepare(
         "checks": what.checks(slot),
         "limit": context.deadline.remaining(),
     }
-    return Prepared(**machine.detached(context, "slots.prepare", arguments))
 
 
 def _upload(

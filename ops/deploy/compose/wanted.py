@@ -13,6 +13,7 @@ from ops.deploy.compose import files as placing
 from ops.deploy.compose import fleet, haproxy
 from ops.deploy.compose import model as models
 from ops.deploy.compose.derived import Content, Derived
+from ops.deploy.compose.fleet import Host
 from ops.hosts import machines
 from ops.kernel.context import Context
 from ops.kernel.settings.models import Settings
@@ -61,6 +62,30 @@ class Wanted:
             base=machines.place(settings).base,
             present=present,
         )
+
+    def is_in(self, host: Host, slot: str, *, warm: bool) -> bool:
+        """Say whether a slot of a host runs exactly this: release, definitions and values.
+
+        Args:
+            host: As it was observed.
+            slot: Which slot.
+            warm: It is enough that its web services run: its workers start at the switch.
+        """
+        there = (host.present or {}).get("services", {})
+        mine = {name: f"{name}-{slot}" for name in self.settings.services}
+        if host.slots[slot].get("release") != self.release or not there.keys() >= set(
+            mine.values()
+        ):
+            return False
+        needed = {
+            mine[name] for name, each in self.settings.services.items() if each.route or not warm
+        }
+        if not {*needed, haproxy.NAME} <= host.running:
+            return False
+        images = {name: there[name]["image"] for name in self.built if name in there}
+        images |= {name: there[known]["image"] for name, known in mine.items()}
+        expected = self.derive(slot, images, host.present).document["services"]
+        return all(there.get(name) == each for name, each in expected.items())
 
     def proxy(self, active: str) -> str:
         """Return the proxy's configuration with a slot active, none when empty."""

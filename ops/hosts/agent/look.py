@@ -15,7 +15,7 @@ from ops.hosts.agent.servers import SLOTS
 
 
 def observe(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of an environment on this host; no values of variables.
+    """Return the state of an environment on this host.
 
     Args:
         arguments: `project`.
@@ -24,7 +24,8 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
         document, empty for none; `definitions`: of each container that is not switched, whether it `runs` as the
-        document says; `slots`: what was put into each; `free` and `total` bytes of the disk.
+        document says; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
+        `free` and `total` bytes of the disk.
     """
     folder = base.of(arguments)
     now = containers.project(arguments["project"])
@@ -38,9 +39,31 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "proxy": _proxy(front) if running else None,
         "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
         "definitions": _definitions(model, now) if model.exists() else {},
+        "document": _record(model) or None,
         "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
         "free": disk.free,
         "total": disk.total,
+    }
+
+
+def address(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return where a service can be reached from the host itself.
+
+    Args:
+        arguments: `project`; `service`.
+
+    Returns:
+        `known`: whether the document has such a service; `address` of its container, empty when it does not run.
+    """
+    document = _record(base.of(arguments) / "model.json")
+    running = [
+        each
+        for each in containers.project(arguments["project"])
+        if each.service == arguments["service"] and each.state == "running" and each.addresses
+    ]
+    return {
+        "known": arguments["service"] in document.get("services", {}),
+        "address": running[0].addresses[0] if running else "",
     }
 
 

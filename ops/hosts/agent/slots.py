@@ -69,6 +69,26 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"images": record["images"], "seconds": round(time.monotonic() - began, 3)}
 
 
+def ground(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Start the services that are not switched, before the slot: migrations need the database.
+
+    Args:
+        arguments: `lease`; `model`, `proxy` and `limit` as in `prepare`.
+
+    Raises:
+        Refused: A service does not come up in time.
+    """
+    lease.guard(arguments)
+    until = time.monotonic() + float(arguments["limit"])
+    document, front = arguments["model"], proxy.of(arguments)
+    model = filling.written(arguments)
+    filling.place(front, arguments["proxy"])
+    now = containers.project(document["name"])
+    filling.others(model, document, now, containers.hashes(model), until)
+    waiting.others(document["name"], until)
+    return {}
+
+
 def switch(arguments: dict[str, Any]) -> dict[str, Any]:
     """Send traffic to a slot; new requests go there at once, those of the other slot end where they are.
 

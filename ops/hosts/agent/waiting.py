@@ -55,6 +55,31 @@ def healthy(
         raise Refused("failed", f"not healthy in time: {told}", "\n".join(map(last_words, late)))
 
 
+def others(project: str, until: float) -> None:
+    """Wait until the services that are not switched run, and are healthy where they say so.
+
+    Raises:
+        Refused: One is not in time, with the last lines of its log.
+    """
+    late: list[Container] = []
+
+    def all_up() -> bool:
+        late[:] = [
+            each
+            for each in containers.project(project)
+            if not each.slot and not each.completed and not _is_up(each)
+        ]
+        return not late
+
+    if not proxy.wait(all_up, until, every=POLL_SECONDS):
+        states = ", ".join(f"{each.service} is {each.state} {each.health}".strip() for each in late)
+        raise Refused("failed", f"not up in time: {states}", "\n".join(map(last_words, late)))
+
+
+def _is_up(container: Container) -> bool:
+    return container.state == "running" and container.health in ("", "healthy")
+
+
 def dependencies(
     services: Mapping[str, Any], names: Sequence[str], project: str, until: float
 ) -> None:
