@@ -112,7 +112,7 @@ def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
     """Return what happens to the services of the first host, in words; the others run the same file."""
     host = now.hosts[0]
     slot, _ = host.choose(what.release)
-    later = {name: f"of {what.release}" for name in {*what.settings.services, *what.built}}
+    later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines()
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
 

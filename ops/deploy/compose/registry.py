@@ -1,8 +1,8 @@
 """Where hosts fetch images from: the user's registry, or a temporary one beside the deployer.
 
 One path for both: an image is pushed, its digest is what the registry answers, and the host pulls by that digest. A
-temporary registry listens on this machine's 127.0.0.1, which every engine trusts without TLS; the hosts reach it through
-the reverse forward of the SSH connection, at their own 127.0.0.1.
+temporary registry listens on this machine's 127.0.0.1, which every engine trusts without TLS; the hosts reach it
+through the reverse forward of the SSH connection, at their own 127.0.0.1.
 """
 
 from __future__ import annotations
