@@ -1,4 +1,4 @@
-"""The way to a database that is a service of a Compose file: no port of it is published, so it leads through the host."""
+"""The way to a database that is a service of a Compose file: its ports are not published, through the host."""
 
 from __future__ import annotations
 
