@@ -18,6 +18,7 @@ MODULES: Final = (
     "ops.database.target",
     "ops.deploy.build",
     "ops.deploy.checkout",
+    "ops.deploy.compose.front",
     "ops.deploy.compose.images",
     "ops.deploy.compose.steps",
     "ops.deploy.gate",

@@ -15,6 +15,7 @@ def collection() -> Collection:
         deploy,
         lock,
         maintenance,
+        proxy,
         runs,
         services,
         setup,
@@ -22,7 +23,7 @@ def collection() -> Collection:
     )
 
     root = Collection()
-    for each in (deploy.deploy, deploy.rollback, deploy.releases, testing.test):
+    for each in (deploy.deploy, deploy.rollback, deploy.releases, deploy.drift, testing.test):
         root.add_task(each)
     for each in (services.start, services.stop, services.status, services.logs, setup.init):
         root.add_task(each)
@@ -32,6 +33,7 @@ def collection() -> Collection:
     root.add_collection(Collection.from_module(db), "db")
     root.add_collection(Collection.from_module(lock), "lock")
     root.add_collection(Collection.from_module(maintenance), "maintenance")
+    root.add_collection(Collection.from_module(proxy), "proxy")
     root.add_collection(Collection.from_module(runs), "runs")
     root.add_collection(Collection("setup", setup.setup, setup.check))
     return root

@@ -38,6 +38,14 @@ def rollback(call: Invocation, to: str = "") -> Report:
 
 
 @task(level=READ, kind="verification")
+def drift(call: Invocation) -> Report:
+    """Compare what runs with what was deployed, item by item; exit 1 when something differs."""
+    from ops.deploy.compose import drift as differences
+
+    return differences.report(call.context())
+
+
+@task(level=READ, kind="verification")
 def releases(call: Invocation) -> Report:
     """List the releases of an environment: state, time, commit, who."""
     from ops.deploy import listing

@@ -27,6 +27,28 @@ def cleanup(call: Invocation) -> Report:
     return retention.announce(report, call.settings.name)
 
 
+@task(
+    level=WRITE,
+    kind="maintenance",
+    help={"retry_after": "Seconds that clients are told to wait (default: 300)."},
+)
+def on(call: Invocation, retry_after: int = 300) -> Report:
+    """Answer every request with 503 and Retry-After, from the proxy; requests that are there end first."""
+    from ops.deploy.compose import front
+    from ops.hosts import envlock
+
+    return call.operate(front.on, lock=envlock.of, retry_after=retry_after)
+
+
+@task(level=WRITE, kind="maintenance")
+def off(call: Invocation) -> Report:
+    """Serve again after `maintenance.on`."""
+    from ops.deploy.compose import front
+    from ops.hosts import envlock
+
+    return call.operate(front.off, lock=envlock.of)
+
+
 @task(level=WRITE, kind="maintenance")
 def optimize(call: Invocation) -> Report:
     """Vacuum, analyse and rebuild indexes concurrently where the database's own counters say so, worst first.

@@ -21,6 +21,7 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "drift.find": "drift.find",
     "files.put": "files.put",
     "hello": "hello.hello",
     "images.pull": "images.pull",
