@@ -81,7 +81,7 @@ def test_a_project_that_does_not_load_is_one_line(
 def test_a_server_that_does_not_answer_is_a_lost_connection(
     context: Context, alembic: Source
 ) -> None:
-    with pytest.raises(ConnectionFailed, match="127.0.0.1:1"):
+    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:1"):
         migrations.pending(context, alembic, SecretStr("postgresql://owner@127.0.0.1:1/shop"))
 
 
