@@ -23,6 +23,11 @@ def size(count: float) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: "1 row", "1,200 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def rate(count: float, seconds: float) -> str:
     """Return bytes in a time as a rate: "51 MB/s"."""
     return f"{size(count / max(seconds, 1e-3))}/s"
@@ -50,4 +55,4 @@ def age(text: str, at: datetime | None = None) -> str:
 def days(text: str, at: datetime | None = None) -> str:
     """Return an age in whole days, for plans: it must not change between showing one and running it."""
     count = ((at or datetime.now(UTC)) - moment(text)).days
-    return f"{count} day{'' if count == 1 else 's'} old"
+    return f"{counted(count, 'day')} old"

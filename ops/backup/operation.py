@@ -124,7 +124,7 @@ def announce(report: Report, environment: str) -> Report:
         "backup": taken["id"],
         "archive": taken["archive"],
         "size": f"{measures.size(taken['size'])} of {measures.size(taken['plain_size'])}, {speed}",
-        "content": f"{taken['tables']} tables, {taken['rows']} rows",
+        "content": f"{measures.counted(taken['tables'], 'table')}, {measures.counted(taken['rows'], 'row')}",
         "encrypted": "yes" if taken["encrypted"] else "no: backup.recipients names no key",
     }
     warnings = {"warning": "; ".join(taken["doubts"])} if taken["doubts"] else {}

@@ -57,8 +57,8 @@ def plan(context: Context) -> Plan:
     sizes = {each.name: each.size for each in found.without_manifest}
     summary = {
         "rules": ", ".join(f"{rule} {count}" for rule, count in rules.items()),
-        "stay": f"{len(kept)} backups",
-        "go": f"{len(going)} backups, {measures.size(sum(each.size for each in going))}",
+        "stay": measures.counted(len(kept), "backup"),
+        "go": f"{measures.counted(len(going), 'backup')}, {measures.size(sum(each.size for each in going))}",
         **{each.id: _described(each) for each in going},
         **{name: _described_left(name, sizes) for name in left},
     }
@@ -109,7 +109,7 @@ def announce(report: Report) -> Report:
     if report.exit_code or not pruned:
         return report
     gone = sum(not name.endswith(SUFFIX) for name in pruned["removed"])
-    facts = {"removed": f"{gone} archives"}
+    facts = {"removed": measures.counted(gone, "archive")}
     if pruned["refused"]:
         facts["kept"] = "; ".join(f"{name}: {why}" for name, why in pruned["refused"].items())
     return replace(report, facts={**facts, **report.facts}, data={**report.data, **pruned})

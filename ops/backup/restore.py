@@ -167,7 +167,7 @@ def _described(manifest: Manifest) -> str:
     tables = manifest.inventory.tables
     rows = sum(each.rows for each in tables)
     size = measures.size(manifest.size)
-    return f"{manifest.id}, {size}, {len(tables):,} tables, {rows:,} rows"
+    return f"{manifest.id}, {size}, {measures.counted(len(tables), 'table')}, {measures.counted(rows, 'row')}"
 
 
 def _proof(manifest: Manifest) -> str:

@@ -19,7 +19,7 @@ from psycopg import sql as statements
 from pydantic import SecretStr
 
 from ops.database import scratch_cluster, sql
-from ops.database.scratch_cluster import SUPERUSER
+from ops.database.scratch_cluster import MAINTENANCE, SUPERUSER
 from ops.hosts import account, home, tools, watched
 from ops.kernel import files
 from ops.kernel.context import Context
@@ -56,7 +56,7 @@ class Scratch:
     major: int
     socket: Path
 
-    def url(self, database: str = "postgres") -> SecretStr:
+    def url(self, database: str = MAINTENANCE) -> SecretStr:
         """Return the URL of one of its databases, for its superuser; there is no password."""
         folder = quote(str(self.socket), safe="/")
         return SecretStr(f"postgresql://{SUPERUSER}@/{quote(database, safe='')}?host={folder}")

@@ -15,6 +15,8 @@ from ops.kernel.context import Context
 from ops.kernel.errors import OpsError
 
 SUPERUSER: Final = "postgres"
+MAINTENANCE: Final = "template1"
+"""Database that is always there."""
 _OPTIONS: Final = (
     f"--username={SUPERUSER}",
     "--auth=trust",
@@ -43,14 +45,23 @@ def make(context: Context, binaries: Path, major: int, folder: Path, user: Accou
         return
     command = [str(binaries / "initdb"), f"--pgdata={folder / 'data'}", *_OPTIONS]
     runner.run(context, command, reads=True, account=user)
+    _slim(context, binaries, folder, user)
     # A dry run and a read task take a template that is there, and make none.
-    if guard.may_change() and template.parent.parent.is_dir():
+    if guard.may_change():
         with contextlib.suppress(OpsError):  # saves time only
+            home.create(home.of(context.settings), user.owner if user else None)
             _keep(context, template, folder)
 
 
+def _slim(context: Context, binaries: Path, folder: Path, user: Account | None) -> None:
+    """Drop the database that nobody uses: a third of the files, and unpacking them is most of the start."""
+    argv = [str(binaries / "postgres"), "--single", "-D", str(folder / "data"), MAINTENANCE]
+    drop = b"drop database postgres;\n"
+    runner.run(context, argv, reads=True, account=user, input=drop)
+
+
 def _template(context: Context, binaries: Path, major: int) -> Path:
-    what = "\n".join((str(binaries.resolve()), *_OPTIONS))
+    what = "\n".join((str(binaries.resolve()), *_OPTIONS, MAINTENANCE))
     digest = hashlib.sha256(what.encode()).hexdigest()[:8]
     return home.of(context.settings).path / "scratch" / f"postgres-{major}-{digest}.tar"
 

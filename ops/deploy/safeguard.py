@@ -90,4 +90,5 @@ def _done(context: Context, made: Manifest) -> Done:
 
 def _described(made: Manifest) -> str:
     rows = sum(each.rows for each in made.inventory.tables)
-    return f"{len(made.inventory.tables)} tables, {rows:,} rows, {measures.size(made.size)}"
+    tables = measures.counted(len(made.inventory.tables), "table")
+    return f"{tables}, {measures.counted(rows, 'row')}, {measures.size(made.size)}"

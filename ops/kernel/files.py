@@ -197,13 +197,14 @@ def copy_tree(source: Path, destination: Path) -> None:
 
 @contextlib.contextmanager
 def stream(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Open a new file for writing, for output of any size; it is on disk when the block ends."""
+    """Open a new file for writing, for output of any size; it is on disk when the block ends, unless it is scratch."""
     _effect(path, f"write {path}")
     with translated(f"cannot write {path}"), path.open("wb") as opened:
         os.fchmod(opened.fileno(), mode)
         yield opened
         opened.flush()
-        os.fsync(opened.fileno())
+        if not in_scratch(path):
+            os.fsync(opened.fileno())
 
 
 @contextlib.contextmanager

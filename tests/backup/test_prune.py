@@ -132,7 +132,7 @@ def test_what_a_lock_keeps_is_named_and_the_others_go_on(
     assert [each.id for each in vault.backups()] == [ids[0], ids[1], locked.id, ids[4]]
     data = {"results": {"remove": {"removed": pruned.removed, "refused": pruned.refused}}}
     report = prune.announce(Report("done", data=data))
-    assert report.facts["removed"] == "1 archives"
+    assert report.facts["removed"] == "1 archive"
     assert "Object Lock until 2027" in report.facts["kept"]
 
 

@@ -88,7 +88,10 @@ class Forks:
         asked = {"words": words, "folder": str(folder), "variables": dict(variables)}
         self._process.stdin.write(json.dumps({**asked, "outputs": str(self._outputs)}) + "\n")
         self._process.stdin.flush()
-        return Running(self, self.read()["pid"], self._outputs)
+        answer = self.read()
+        while "pid" not in answer:  # the end of a run that a failed test did not wait for
+            answer = self.read()
+        return Running(self, answer["pid"], self._outputs)
 
     def read(self) -> Any:
         """Return the server's next line."""

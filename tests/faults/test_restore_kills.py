@@ -31,7 +31,11 @@ CREATE FUNCTION slow(integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
   IF pg_stat_file('{go}', true) IS NULL THEN PERFORM pg_sleep(0.2); END IF; RETURN true; END $$;
 CREATE TABLE slowly (id integer CHECK (slow(id))); INSERT INTO slowly SELECT generate_series(1, 500)
 """
-UNDER_WAY = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY public.slowly%' AND state = 'active'"
+# Not the dump of the safety backup before it, which reads the same table.
+UNDER_WAY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE query LIKE 'COPY public.slowly%FROM stdin%' AND state = 'active'
+"""
 
 
 @dataclass
@@ -123,10 +127,12 @@ def under_way(site: Site) -> Iterator[forks.Running]:
     """A restore in the middle of its rows."""
     site.go(fast=False)
     running = site.start()
-    assert eventually(lambda: site.shop.ask(UNDER_WAY, "postgres") == [(1,)], 30)
-    assert site.orders() == 101 and site.half()
-    yield running
-    running.kill()
+    try:
+        assert eventually(lambda: site.shop.ask(UNDER_WAY, "postgres") == [(1,)], 30)
+        assert site.orders() == 101 and site.half()
+        yield running
+    finally:
+        running.kill()
 
 
 def restorers(running: forks.Running) -> list[psutil.Process]:

@@ -233,7 +233,9 @@ def test_foreground_keeps_the_variables_and_the_terminal(
 
 def test_foreground_waits_for_a_child_that_handles_ctrl_c() -> None:
     code = (
+        "import signal\n"
         "from ops.hosts import runner\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's &\n"
         "raise SystemExit(runner.foreground(['sh', '-c', 'trap \"sleep 0.5; exit 9\" INT; echo up; sleep 600 & wait']))"
     )
     process = subprocess.Popen(

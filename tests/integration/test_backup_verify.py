@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.backup import archive, catalog, drill, storage, verify
+from ops.backup import archive, catalog, drill, engines, storage, verify
 from ops.backup.manifest import LEVELS, Inventory, Level, Manifest, Table
 from ops.hosts import pipes
 from ops.kernel.errors import ConfigurationError
@@ -57,6 +58,21 @@ def test_good_backup_passes_every_level_and_its_manifest_says_so(
         assert (proof.verdict, proof.reason, proof.level) == ("PASSED", "", level)
     proofs = catalog.find(filled.context(), backup.id).proofs
     assert [(each.level, each.verdict) for each in proofs] == [(each, "PASSED") for each in LEVELS]
+
+
+def test_plain_dump_of_a_proof_is_private_and_gone_once_it_is_restored(
+    filled: Shop, plain: Manifest
+) -> None:
+    context, restorer = filled.context(), engines.restorer("postgres")
+    with restorer.scratch(context, plain) as place:
+        assert place.scratch is not None
+        dump = place.scratch / "dump"
+        taker = restorer.restore(context, plain, place, full=False)
+        with taker as sink:
+            archive.copy(context, plain, storage.of(context), sink, None)
+            assert (dump.stat().st_mode & 0o777, dump.stat().st_uid) == (0o600, os.geteuid())
+        assert not dump.exists()
+    assert not place.scratch.exists()
 
 
 def test_verdict_is_in_the_history_of_health_checks(filled: Shop, plain: Manifest) -> None:

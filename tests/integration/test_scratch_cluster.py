@@ -63,7 +63,7 @@ def test_a_dry_run_makes_none(mode: guard.Mode) -> None:
         assert templates(made) == []
 
 
-def test_without_a_home_none_is_made() -> None:
+def test_a_home_is_made_for_it() -> None:
     with project() as made:
         assert answers(made.context)
-        assert not made.home.path.exists()
+        assert len(templates(made)) == 1

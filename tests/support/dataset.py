@@ -18,7 +18,7 @@ import psycopg
 _PER_MEGABYTE = {"customers": 190, "accounts": 1900, "documents": 70, "events": 560}
 _TABLES = """
 CREATE TABLE customers (id int, name text, email text, address text, created timestamptz);
-CREATE TABLE accounts (id int, branch int, balance numeric(12, 2), filler char(60));
+CREATE TABLE accounts (id int, branch int, balance numeric(12, 2), filler char(84));
 CREATE TABLE documents (id int, title text, body text);
 CREATE TABLE events (id int, customer int, amount numeric(10, 2), at timestamptz, payload jsonb);
 """
@@ -61,7 +61,7 @@ class _Source:
 
     def customer(self, number: int) -> Row:
         email = f"{self.random.getrandbits(64):x}@example.org"
-        return number, self.text(2), email, self.text(16), self.moment()
+        return number, self.text(2), email, self.text(32), self.moment()
 
     def account(self, number: int) -> Row:
         return number, number % 100, f"{self.random.random() * 1e7:.2f}", ""
@@ -70,12 +70,12 @@ class _Source:
         return number, self.text(6), self.text(420)
 
     def event(self, number: int) -> Row:
-        kind, one, two, path, *rest = self.words(34)
+        kind, path, *rest = self.words(34)
         payload = {
             "id": self.id(),
             "kind": kind,
-            "tags": [one, two],
-            "text": " ".join(rest),
+            "tags": rest[:10],
+            "text": " ".join(rest[10:]),
             "page": {"path": f"/{path}", "ms": self.random.randrange(900)},
         }
         amount = f"{self.random.random() * 1000:.2f}"

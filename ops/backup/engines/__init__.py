@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import SecretStr
@@ -74,12 +75,13 @@ class Place:
     Args:
         url: For a role that may create everything in it.
         binaries: Programs of that server's version by name, e.g. {"pg_restore": "/usr/lib/.../pg_restore"}.
-        scratch: It is on a server of our own, which lacks what belongs to a machine, such as tablespaces.
+        scratch: Folder of a server of our own, gone with it; such a server lacks what belongs to a machine, such as
+            tablespaces.
     """
 
     url: SecretStr
     binaries: Mapping[str, str]
-    scratch: bool = False
+    scratch: Path | None = None
 
 
 class Restorer(Protocol):

@@ -130,7 +130,9 @@ class MysqlRestorer:
                 program = client(server.url())
             except DependencyError as error:
                 raise Unverifiable(error.what, why=error.why, hint=error.hint) from error
-            yield Place(server.make(manifest.database), {CLIENT: program}, scratch=True)
+            yield Place(
+                server.make(manifest.database), {CLIENT: program}, scratch=server.socket.parent
+            )
 
     @contextlib.contextmanager
     def restore(
@@ -164,7 +166,7 @@ class MysqlRestorer:
         with (
             _said_plainly(),
             pipes.writing(
-                context, argv, environment=parts.environment, reads=place.scratch
+                context, argv, environment=parts.environment, reads=bool(place.scratch)
             ) as sink,
         ):
             checked = _Both(sink, manifest.database)

@@ -10,11 +10,12 @@ from typing import Any, Final
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
+from ops.database import mysql, mysql_url, sql
 from ops.database.migrations import lock, session
 from ops.database.migrations.model import Entry, Migration, Source
 from ops.hosts import runner
 from ops.kernel.context import Context
-from ops.kernel.errors import ConfigurationError, OpsError, StepFailed
+from ops.kernel.errors import ConfigurationError, OpsError, StepFailed, TimeLimitReached
 
 # What psycopg 3 and 2, asyncpg and pg8000 say; the server's own words depend on its language.
 _LOCK_TIMED_OUT: Final = re.compile(r"LockNotAvailable|55P03|due to lock timeout")
@@ -25,8 +26,10 @@ def entries(context: Context, source: Source, url: SecretStr) -> list[Entry]:
 
     Raises:
         ConfigurationError: There are several heads, which Alembic cannot upgrade.
-        StepFailed: It does not start, or does not reach the database.
+        ConnectionFailed: The database does not answer.
+        StepFailed: Alembic does not start.
     """
+    _reach(url)
     said = _said(context, source, url)
     heads = sorted(said["heads"])
     found = [_entry(each) for each in said["revisions"]]
@@ -98,13 +101,30 @@ def statements(context: Context, source: Source, url: SecretStr) -> tuple[str, s
         return "", f"alembic upgrade --sql does not work here: {last}"
 
 
+def _reach(url: SecretStr) -> None:
+    """Connect once ourselves: a refusal is one line then, Alembic's is a traceback."""
+    opened = (
+        mysql.connect(url, read_only=True)
+        if mysql_url.is_mysql(url)
+        else sql.connect(url, read_only=True)
+    )
+    with opened:
+        pass
+
+
 def _config(source: Source) -> list[str]:
     return ["-c", source.path.name]
 
 
 def _said(context: Context, source: Source, url: SecretStr, *words: str) -> dict[str, Any]:
     probe = (importlib.resources.files("ops.database") / "alembic_probe.py").read_text()
-    answer = _run(context, source, url, ["-c", probe, source.path.name, *words], reads=True)
+    try:
+        answer = _run(context, source, url, ["-c", probe, source.path.name, *words], reads=True)
+    except TimeLimitReached:
+        raise
+    except StepFailed as error:  # without the whole probe in its text
+        last = (error.why.strip().splitlines() or [error.what])[-1]
+        raise StepFailed(f"Alembic cannot read {source.path}", why=last) from error
     try:
         said: dict[str, Any] = json.loads(answer.strip().splitlines()[-1])
         _ = said["heads"], said["revisions"], said["missing"]

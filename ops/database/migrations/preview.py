@@ -103,7 +103,7 @@ def _lock(one: dict[str, Any]) -> str:
     more = [
         f"rewrites {', '.join(one['rewrites'])}" if one["rewrites"] else "",
         "reads all of it" if one["scanned"] else "",
-        f"{one['rows']} rows" if one["rows"] else "",
+        f"{one['rows']} row{'s' if one['rows'] > 1 else ''}" if one["rows"] else "",
     ]
     what = f"{one['mode'] or 'no further lock'} on {one['table']}"
     return ", ".join([what, *filter(None, more)])

@@ -11,7 +11,7 @@ from ops.database import migrations
 from ops.database.migrations import Source, session
 from ops.database.migrations.scripts import scripts
 from ops.kernel.context import Context
-from ops.kernel.errors import ConfigurationError, StepFailed
+from ops.kernel.errors import ConfigurationError, ConnectionFailed, StepFailed
 from tests.support.migrations import (
     ENV,
     Background,
@@ -66,6 +66,23 @@ def test_alembic_that_cannot_start_says_why(
     with pytest.raises(StepFailed, match="nothing_like_this") as failure:
         migrations.pending(context, alembic, url)
     assert url.get_secret_value() not in str(failure.value)
+
+
+def test_a_project_that_does_not_load_is_one_line(
+    context: Context, alembic: Source, url: SecretStr
+) -> None:
+    (alembic.path.parent / "alembic" / "env.py").write_text("raise RuntimeError('no settings')")
+    with pytest.raises(StepFailed) as failure:
+        migrations.pending(context, alembic, url)
+    assert failure.value.what == f"Alembic cannot read {alembic.path}"
+    assert failure.value.why == "RuntimeError: no settings"
+
+
+def test_a_server_that_does_not_answer_is_a_lost_connection(
+    context: Context, alembic: Source
+) -> None:
+    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:1"):
+        migrations.pending(context, alembic, SecretStr("postgresql://owner@127.0.0.1:1/shop"))
 
 
 def test_several_heads_are_one_line(context: Context, alembic: Source, url: SecretStr) -> None:
