@@ -22,7 +22,7 @@ from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
 from tests.support.docker.hosts import Host
 from tests.support.local import eventually
-from tests.support.project import Project
+from tests.support.project import Project, Ran
 
 PATIENCE = 120.0
 """Seconds that a harmed run may take."""
@@ -51,9 +51,11 @@ class Hosted(Lane, Small):
 
     Args:
         host: The host.
+        ended: How the last run of `stopped` ended.
     """
 
     host: Host = field(kw_only=True)
+    ended: Ran = field(default_factory=lambda: Ran(0, "", ""))
 
     def get(self, path: str) -> http.Answer:
         """Ask the application through its proxy."""

@@ -27,7 +27,6 @@ VERBS = {
     "images.pull": "images.pull",
     "images.there": "images.there",
     "jobs.cancel": "jobs.cancel",
-    "jobs.run": "jobs.run",
     "jobs.start": "jobs.start",
     "jobs.wait": "jobs.wait",
     "lease.acquire": "lease.acquire",
