@@ -6,12 +6,13 @@ which fills caches, is not counted.
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -34,74 +35,61 @@ NEW = 20
 _PATIENCE = 60
 
 
-@dataclass
+@dataclass(frozen=True)
 class Composed:
-    """Medians, in seconds, and how many requests failed.
+    """Medians in seconds, and how many requests failed.
 
     Args:
         idle: Deploy without load.
-        loaded: Deploy under load.
+        loaded: Deploy under load; its POSTs are about two seconds of drain.
         rollback: Back to the warm slot, nothing to drain.
         naive: The script under the same load, until the new version answers.
-        crash: From the second crash to the end of the deploy.
+        crash: From the second crash of a new version to the end of the deploy.
         many: A deploy to `HOSTS` hosts against one to a single host.
         failed: Requests that failed in the deploys under load.
         failed_naive: In as many runs of the script.
     """
 
-    idle: float = 0.0
-    loaded: float = 0.0
-    rollback: float = 0.0
-    naive: float = 0.0
-    crash: float = 0.0
-    many: float = 0.0
-    failed: int = 0
-    failed_naive: int = 0
-    everything: dict[str, list[float]] = field(default_factory=dict)
+    idle: float
+    loaded: float
+    rollback: float
+    naive: float
+    crash: float
+    many: float
+    failed: int
+    failed_naive: int
 
 
 def measure() -> Composed:
     """Measure everything; takes about five minutes."""
-    found = Composed()
     with engine.running(), place() as base:
         with small(base) as app:
-            _one_host(app, found)
-        _naive(found)
-        found.many = _many(base, found)
-    return found
+            _run(app, "deploy")
+            _new(app)
+            _run(app, "deploy")
+            idle = _median(lambda: _new(app), lambda: _run(app, "deploy"))
+            rollback = _median(lambda: None, lambda: _run(app, "rollback"))
+            with _load(app.port) as load:
+                loaded = _median(lambda: _new(app), lambda: _run(app, "deploy"))
+            crash = median(_crash(app) for _ in range(3))
+        naive, failed_naive = _naive()
+        many = _many(base)
+    failed = load.result().failed
+    return Composed(idle, loaded, rollback, naive, crash, many, failed, failed_naive)
 
 
-def _one_host(app: Small, found: Composed) -> None:
-    _timed(lambda: _deploy(app))
-    _new(app)
-    _deploy(app)
-    found.idle = found_of(found, "idle", lambda: _new(app), lambda: _deploy(app))
-    back = lambda: _run(app, "rollback")  # noqa: E731
-    found.rollback = found_of(found, "rollback", lambda: None, back)
-    _new(app)
-    _deploy(app)
-    with _load(app.port) as load:
-        found.loaded = found_of(found, "loaded", lambda: _new(app), lambda: _deploy(app))
-    found.failed = load.result().failed
-    found.crash = median(_crash(app) for _ in range(3))
-
-
-def found_of(
-    found: Composed, name: str, before: Callable[[], object], work: Callable[[], object]
-) -> float:
+def _median(before: Callable[[], object], work: Callable[[], object]) -> float:
     """Do some work several times and return the median of its seconds."""
     seconds = []
     for _ in range(RUNS):
         before()
         seconds.append(_timed(work))
-    found.everything[name] = seconds
     return median(seconds)
 
 
-def _naive(found: Composed) -> None:
+def _naive() -> tuple[float, int]:
     with TemporaryDirectory(prefix="invops-naive-") as folder, apps.app(Path(folder) / "app") as app:
-        port = free_port()
-        versions = iter(range(1, 100))
+        port, versions = free_port(), itertools.count(1)
 
         def new() -> None:
             app.release(str(next(versions)), PORT=port)
@@ -113,22 +101,26 @@ def _naive(found: Composed) -> None:
         new()
         up()
         with _load(port) as load:
-            found.naive = found_of(found, "naive", new, up)
-        found.failed_naive = load.result().failed
+            seconds = _median(new, up)
+        return seconds, load.result().failed
 
 
-def _many(base: Path, found: Composed) -> float:
+def _many(base: Path) -> float:
     """Return how much longer a deploy to several hosts takes than one to a single host, in the same minute."""
-    with hosts(HOSTS) as every, small(base, hosts=every[:1]) as one, small(base, hosts=every) as all_:
-        for app in (one, all_):
-            _deploy(app)
-        pairs = []
+    with (
+        hosts(HOSTS) as every,
+        small(base, hosts=every[:1]) as single,
+        small(base, hosts=every) as several,
+    ):
+        for app in (single, several):
+            _run(app, "deploy")
+        ratios = []
         for _ in range(3):
-            for app in (one, all_):
+            for app in (single, several):
                 _new(app)
-            pairs.append((_timed(lambda: _deploy(all_)), _timed(lambda: _deploy(one))))
-    found.everything["many"] = [each for pair in pairs for each in pair]
-    return median(many / single for many, single in pairs)
+            took = _timed(lambda: _run(several, "deploy"))
+            ratios.append(took / _timed(lambda: _run(single, "deploy")))
+    return median(ratios)
 
 
 def _crash(app: Small) -> float:
@@ -165,10 +157,6 @@ def _new(app: Small, mode: str = "good") -> None:
     python = f"--build-arg=PYTHON_IMAGE={image('python')}"
     tag = f"--tag=invops/small-web:{release}"
     docker("buildx", "build", "--quiet", python, "--build-arg=VERSION=next", tag, str(app.folder))
-
-
-def _deploy(app: Small) -> None:
-    _run(app, "deploy")
 
 
 def _run(app: Small, *words: str) -> None:
