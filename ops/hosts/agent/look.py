@@ -23,9 +23,8 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
-        document, empty for none; `definitions`: of each container that is not switched, whether it `runs` as the
-        document says; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
-        `free` and `total` bytes of the disk.
+        document, empty for none; `document`: what this host runs, with secrets, None for none; `slots`: what was put
+        into each; `free` and `total` bytes of the disk.
     """
     folder = base.of(arguments)
     now = containers.project(arguments["project"])
@@ -38,7 +37,6 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "serving": front.serving() if running else "",
         "proxy": _proxy(front) if running else None,
         "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
-        "definitions": _definitions(model, now) if model.exists() else {},
         "document": _record(model) or None,
         "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
         "free": disk.free,
@@ -79,11 +77,6 @@ def _proxy(front: proxy.Proxy) -> dict[str, Any]:
         "retry_after": front.maintained(),
         "servers": [asdict(each) for each in front.servers()],
     }
-
-
-def _definitions(model: Path, now: list[containers.Container]) -> dict[str, bool]:
-    hashes = containers.hashes(model)
-    return {each.service: each.config == hashes.get(each.service) for each in now if not each.slot}
 
 
 def _record(path: Path) -> dict[str, Any]:
