@@ -54,6 +54,7 @@ def deploy(context: Context, ref: str) -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
+        **_noticed(settings.name, now),
         **words,
     }
     return Plan(
@@ -89,7 +90,8 @@ def rollback(context: Context, to: str) -> Plan:
         *_roll_out(what, now),
         releases.record.step(release=release, backup=None, newest=False),
     ]
-    summary = {"release": release, "serves now": now.shown(), **_changes(what, now)}
+    noticed = _noticed(settings.name, now)
+    summary = {"release": release, "serves now": now.shown(), **noticed, **_changes(what, now)}
     seen = {"now": now.seen(), "release": release}
     return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
@@ -112,6 +114,17 @@ def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
+
+
+def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
+    """Return what is special about the hosts now, in words."""
+    paged = [each.name for each in now if each.retry_after]
+    changed = sorted({name for each in now for name in each.changed})
+    page = f"is on on {', '.join(paged)} and stays on: inv maintenance.off --env {environment}"
+    return {
+        **({"maintenance page": page} if paged else {}),
+        **({"changed by hand": f"{', '.join(changed)}: inv drift says how"} if changed else {}),
+    }
 
 
 def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:

@@ -81,7 +81,10 @@ class Wanted:
         needed = {
             mine[name] for name, each in self.settings.services.items() if each.route or not warm
         }
-        if not {*needed, haproxy.NAME} <= host.running:
+        others = {name for name, each in there.items() if not derived.slot_of(each)}
+        if not {*needed, haproxy.NAME} <= host.running or host.changed - there.keys():
+            return False
+        if host.changed & {*needed, *others}:
             return False
         images = {name: there[name]["image"] for name in self.built if name in there}
         images |= {name: there[known]["image"] for name, known in mine.items()}
@@ -95,15 +98,20 @@ class Wanted:
 
     def checks(self, slot: str) -> dict[str, dict[str, str]]:
         """Return what each web service of a slot must answer, by its name in the document."""
-        return {
-            f"{name}-{slot}": {
-                "path": each.health,
-                "version_key": each.health_version,
-                "version": self.release,
-            }
-            for name, each in self.settings.services.items()
-            if each.route
+        return checks(self.settings, self.release, slot)
+
+
+def checks(settings: Settings, release: str, slot: str) -> dict[str, dict[str, str]]:
+    """Return what each web service of a slot must answer, by its name in the document."""
+    return {
+        f"{name}-{slot}": {
+            "path": each.health,
+            "version_key": each.health_version,
+            "version": release,
         }
+        for name, each in settings.services.items()
+        if each.route
+    }
 
 
 def read(context: Context, folder: Path, release: str) -> Wanted:

@@ -22,6 +22,7 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
     "drift.find": "drift.find",
+    "evidence.keep": "evidence.keep",
     "files.put": "files.put",
     "hello": "hello.hello",
     "images.pull": "images.pull",
@@ -37,9 +38,8 @@ VERBS = {
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",
-    "proxy.maintenance": "proxy.maintenance",
+    "maintenance.page": "maintenance.page",
     "slots.clear": "slots.clear",
-    "slots.evidence": "slots.evidence",
     "slots.ground": "slots.ground",
     "slots.prepare": "slots.prepare",
     "slots.retire": "slots.retire",
