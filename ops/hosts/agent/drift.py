@@ -64,11 +64,7 @@ def changed(
     found, serves = set(), filling.serving(front)
     for each in services(folder / "model.json", document, now, SLOTS):
         slot, difference = filling.slot_of(document["services"][each["what"]]), each["difference"]
-        if not slot:
-            repaired = difference in _REPAIRED
-        else:
-            repaired = slot == serves or difference not in _AT_REST
-        if repaired:
+        if difference in _REPAIRED if not slot else slot == serves or difference not in _AT_REST:
             found.add(each["what"])
     return sorted({*found, *(each["what"] for each in _left(folder, front, document))})
 
@@ -95,7 +91,7 @@ def _extra(document: Mapping[str, Any], now: Sequence[Container]) -> Iterator[It
             containers.QUICK_SECONDS,
         )
         for line in listed.splitlines():
-            id, named, labels = (line.split(" ", 2) + [""])[:3]
+            id, named, labels = [*line.split(" ", 2), ""][:3]
             if id not in known and "invops." not in labels:
                 known.add(id)
                 yield item(named, "container", "none", f"made by hand, on network {name}")
