@@ -15,7 +15,7 @@ from tests.support.docker.engine import docker
 from tests.support.places import place
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
-SECRET = "changed-by-hand-8341"  # noqa: S105
+SECRET = "changed-by-hand-8341"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def found(site: Small) -> list[tuple[str, str]]:
     ran = site.run("drift", "--format", "json")
     items: list[dict[str, Any]] = ran.json["items"]
     assert ran.code == (1 if items else 0), ran.text
-    assert all(each["host"] == "localhost" and each["deployed"] != each["found"] for each in items)
+    for each in items:
+        assert each["host"] == "localhost" and each["deployed"] != each["found"], each
     return [(each["what"], each["difference"]) for each in items]
 
 
@@ -69,7 +70,9 @@ def test_nothing_differs_after_deploys_ways_back_and_failures(site: Small) -> No
     first = site.version()
 
     site.edit("compose.yaml", "POSTGRES_DB: app", "POSTGRES_DB: app\n      NEW: variable")
-    site.edit("ops.toml", '[services.web]\n', '[services.web]\nroute = ["/", "/more"]\nlive = "/health"\n')
+    site.edit(
+        "ops.toml", "[services.web]\n", '[services.web]\nroute = ["/", "/more"]\nlive = "/health"\n'
+    )
     site.put("settings/app.ini", "rate = 6\n")
     site.release("crash")
     assert site.deploy().code == 1
@@ -108,7 +111,7 @@ def test_every_change_by_hand_is_found_and_a_deploy_brings_back_what_it_can(
     made["services"][web]["environment"]["MODE"] = SECRET
     compose(site, made, "up", "--detach", "--no-deps", web)
     # Limits and the restart policy of containers that run on.
-    docker("update", "--restart=no", "--memory=400m", "--memory-swap=800m", named(site, "db"))
+    docker("update", "--restart=always", "--memory=400m", "--memory-swap=800m", named(site, "db"))
     docker("stop", named(site, "cache"))
     docker("network", "disconnect", f"{site.project}_default", named(site, worker))
     changes = "echo '#' >> web.py; touch -d '+5 minutes' web.py; rm worker.py; touch /tmp/mine"
@@ -152,7 +155,9 @@ def test_every_change_by_hand_is_found_and_a_deploy_brings_back_what_it_can(
     )
 
     docker("rm", "--force", stranger)
-    docker("rm", "--force", named(site, "db"))  # only its limits are wrong: nothing that a deploy sees
+    docker(
+        "rm", "--force", named(site, "db")
+    )  # only its limits are wrong: nothing that a deploy sees
     proxy.ask("set map /etc/invops/maintenance.map retry-after 0")
     ran = site.run("deploy", "--ref", site.version(), "--dry-run")
     assert "changed by hand" in ran.out, ran.text
@@ -202,7 +207,9 @@ def test_an_environment_without_containers_or_deploy_is_told(site: Small) -> Non
     site.edit("ops.toml", f'base_folder = "{home(site)}"', f'base_folder = "{home(site)}-2"')
     ran = site.run("drift")
     assert (ran.code, "nothing was deployed here" in ran.err) == (3, True), ran.text
-    hosts = 'target = "compose"\nhosts = ["127.0.0.1:1"]\nhost_keys = { "127.0.0.1:1" = "SHA256:x" }'
+    hosts = (
+        'target = "compose"\nhosts = ["127.0.0.1:1"]\nhost_keys = { "127.0.0.1:1" = "SHA256:x" }'
+    )
     site.edit("ops.toml", 'target = "compose"', hosts)
     ran = site.run("drift")
     assert (ran.code, "Traceback" in ran.text) == (4, False), ran.text
