@@ -65,11 +65,9 @@ class Place:
 
     def arguments(self) -> dict[str, Any]:
         """Return what every verb is told."""
-        owner = {
-            "application": self.application,
-            "environment": self.environment,
-            "repository": self.repository,
-        }
+        owner = {"application": self.application, "environment": self.environment}
+        if self.repository:
+            owner["repository"] = self.repository
         return {"base": self.base, "owner": owner}
 
 

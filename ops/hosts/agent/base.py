@@ -39,13 +39,15 @@ def claim(arguments: dict[str, Any]) -> Path:
         found, owner = _owner(path), arguments["owner"]
         if found != owner and not (found and found.get("repository")):
             write(path / "owner.json", json.dumps(owner))
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except PermissionError as error:
         why = f"{error.strerror}: {error.filename} (as uid {os.geteuid()})"
         raise Refused(
             "permission", f"cannot make {path}", why, "prepare the host: inv setup.server"
         ) from error
-    except OSError as error:  # read-only, full
-        raise Refused("failed", f"cannot make {path}", error.strerror or str(error)) from error
+    except OSError as error:  # read-only, full, below a file
+        why = f"{error.strerror}: {error.filename or path}"
+        hint = "correct base_folder in ops.toml"
+        raise Refused("config", f"cannot make {path}", why, hint) from error
     return path
 
 

@@ -46,8 +46,23 @@ def written(arguments: Mapping[str, Any]) -> Path:
     os.chmod(folder / "shared", _FOR_READERS)
     for path, _, _ in os.walk(folder / "files"):
         os.chmod(path, _FOR_READERS)
+    _refuse_missing(folder, arguments["model"])
     base.record(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
     return folder / "model.json"
+
+
+def _refuse_missing(folder: Path, document: Mapping[str, Any]) -> None:
+    """Refuse secrets and configs whose files somebody had to put on the host: git does not track them."""
+    for section in ("secrets", "configs"):
+        for name, each in (document.get(section) or {}).items():
+            path = Path(str(each.get("file") or "/").replace("$$", "$"))
+            if folder / "shared" in path.parents and not path.exists():
+                raise Refused(
+                    "config",
+                    f"the file of {section[:-1]} {name} is not on this host: {path}",
+                    "git does not track it, so it does not come with the release",
+                    "put it there, or give the secret by a variable: environment = in the Compose file",
+                )
 
 
 def others(

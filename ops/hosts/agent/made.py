@@ -21,7 +21,7 @@ _UPDATED = (
         "CpuRealtimeRuntime",
     ),
     *("CpusetCpus", "CpusetMems", "Memory", "MemoryReservation", "MemorySwap", "NanoCpus"),
-    *("PidsLimit", "RestartPolicy"),
+    "PidsLimit",
 )
 
 
@@ -54,4 +54,7 @@ def known(folder: Path) -> dict[str, Any]:
 
 def limits(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `docker update` may have changed of a container."""
-    return {key: raw["HostConfig"].get(key) for key in _UPDATED}
+    found = {key: raw["HostConfig"].get(key) for key in _UPDATED}
+    policy = raw["HostConfig"].get("RestartPolicy") or {}
+    retries = f" {policy['MaximumRetryCount']}" if policy.get("MaximumRetryCount") else ""
+    return {**found, "RestartPolicy": f"{policy.get('Name') or 'no'}{retries}"}

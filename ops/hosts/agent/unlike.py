@@ -100,13 +100,7 @@ def _as_made(
     now = made.limits(raw)
     for key, value in kept["limits"].items():
         if now[key] != value:
-            yield item(container.service, key, _shown(value), _shown(now[key]))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):  # the restart policy
-        return str(value.get("Name") or "no")
-    return str(value)
+            yield item(container.service, key, value, now[key])
 
 
 def _environment(name: str, service: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[Item]:
