@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, proxy, routes
+from ops.hosts.agent import bake, base, containers, proxy, routes
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.servers import SLOTS
 
@@ -25,7 +25,8 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
         document, empty for none; `definitions`: of each container that is not switched, whether it `runs` as the
         document says; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
-        `free` and `total` bytes of the disk.
+        `began`: which `slot` began to get requests last, and the one `before` it with its `release`; `free` and
+        `total` bytes of the disk.
     """
     folder = base.of(arguments)
     now = containers.project(arguments["project"])
@@ -41,6 +42,7 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "definitions": _definitions(model, now) if model.exists() else {},
         "document": _record(model) or None,
         "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "began": _record(folder / "slots" / bake.BEFORE),
         "free": disk.free,
         "total": disk.total,
     }

@@ -29,7 +29,8 @@ class Server:
         weight: Share of the requests against the others.
         current: Requests being answered now.
         queued: Requests waiting.
-        counters: What was counted since the proxy started: sessions, answers by class, errors, times.
+        counters: What was counted since a slot began to get requests, or the proxy started: sessions, answers by
+            class, errors, times.
     """
 
     service: str
@@ -50,7 +51,10 @@ class Server:
         return self.check.startswith("L7OK") and self.status in ("UP", "DRAIN", "no check")
 
 
-_COUNTED = ("stot", "hrsp_2xx", "hrsp_4xx", "hrsp_5xx", "econ", "eresp", "wretr", "ttime", "rtime")
+_COUNTED = (
+    *("stot", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"),
+    *("econ", "eresp", "wretr", "ttime", "rtime"),
+)
 
 
 def read(stat: str, states: str) -> list[Server]:

@@ -15,13 +15,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, filling, lease, proxy, routes, waiting
+from ops.hosts.agent import bake, base, containers, filling, lease, proxy, routes, waiting
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
 from ops.hosts.agent.servers import SLOTS
 
 EVIDENCE_LINES = 2000
+STOP_SECONDS = 120.0
 
 
 def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +109,7 @@ def switch(arguments: dict[str, Any]) -> dict[str, Any]:
     before = front.serving()
     mine = _running(arguments["project"], slot)
     text = _routes_file(arguments).read_text("utf-8")
+    bake.begin(front, base.of(arguments), slot)
     if front.structure() != routes.digest_in(text):
         front.reload(text, until)
         _wait_alive(front, slot, mine, until)
@@ -139,6 +141,7 @@ def weigh(arguments: dict[str, Any]) -> dict[str, Any]:
         _running(arguments["project"], slot),
         time.monotonic() + float(arguments["limit"]),
     )
+    bake.begin(front, base.of(arguments), slot)
     front.tell(_other(slot), f"weight {100 - percent}")
     front.tell(slot, f"weight {percent}")
     front.tell(slot, "state ready")
@@ -163,10 +166,7 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
     if filling.serving(front) in (slot, "mixed"):
         raise Refused("failed", f"slot {slot} serves, it is not retired", _shown(front))
     mine = [each for each in containers.project(arguments["project"]) if each.slot == slot]
-    routed = (
-        {f"{each.service}-{slot}" for each in front.servers(slot)} if front.running() else set()
-    )
-    workers = [each.id for each in mine if each.service not in routed]
+    workers = _workers(front, mine, slot)
     with ThreadPoolExecutor(max_workers=1) as pool:
         stopping = pool.submit(containers.stop, workers, float(arguments["limit"]))
         cut = _drained(front, slot, float(arguments["drain"])) if front.running() else 0
@@ -177,10 +177,10 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def clear(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Remove the containers of a slot that does not serve: the undo of `prepare`.
+    """Remove the containers of a slot that does not serve: the undo of `prepare`. Its workers finish their jobs first.
 
     Args:
-        arguments: `lease`; `project`; `slot`.
+        arguments: `lease`; `project`; `slot`; `limit`: seconds for all, may be missing.
 
     Raises:
         Refused: The slot serves.
@@ -191,9 +191,9 @@ def clear(arguments: dict[str, Any]) -> dict[str, Any]:
         raise Refused("failed", f"slot {slot} serves, it is not removed")
     if front.running():
         filling.take_out(front, slot)
-    containers.remove(
-        [each.id for each in containers.project(arguments["project"]) if each.slot == slot]
-    )
+    mine = [each for each in containers.project(arguments["project"]) if each.slot == slot]
+    containers.stop(_workers(front, mine, slot), float(arguments.get("limit", STOP_SECONDS)))
+    containers.remove([each.id for each in mine])
     (base.of(arguments) / "slots" / f"{slot}.json").unlink(missing_ok=True)
     return {}
 
@@ -251,6 +251,12 @@ def _running(project: str, slot: str) -> list[Container]:
     if not mine:
         raise Refused("failed", f"slot {slot} is empty")
     return containers.inspected([each.id for each in mine])
+
+
+def _workers(front: Proxy, mine: Sequence[Container], slot: str) -> list[str]:
+    """Return the ids of the containers of a slot that get no requests from the proxy."""
+    routed = {f"{each.service}-{slot}" for each in front.servers(slot)} if front.running() else ()
+    return [each.id for each in mine if each.service not in routed]
 
 
 def _awaken(front: Proxy, slot: str, mine: Sequence[Container], until: float) -> None:

@@ -11,7 +11,10 @@ from ops.kernel.settings.environment import Environment
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
 
-OF_COMPOSE: Final = ("hosts", "base_folder")
+OF_COMPOSE: Final = (
+    *("hosts", "base_folder"),
+    *("bake", "bake_errors", "bake_latency", "rollout", "wave", "warm"),
+)
 OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key")
 
 
