@@ -127,7 +127,7 @@ def _failure(
     lines = [f"{name}: {each['worse']}" for name, each in worse.items()]
     last = [each["why"] for each in worse.values() if each["why"]]
     return StepFailed(
-        f"the new version fails on {', '.join(worse)}",
+        "the new version is worse than the one before",
         why="\n".join([*lines, *last]),
         hint=f"look at the evidence: {', '.join(kept)}" if kept else "",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,23 @@ POLL_SECONDS = 0.5
 TELL_SECONDS = 5.0
 
 
-def begin(front: Proxy, folder: Path, slot: str) -> None:
-    """Count anew, because a slot is about to get requests; nothing happens when it gets some already."""
+def begin(front: Proxy, folder: Path, slot: str, mine: Sequence[Container]) -> None:
+    """Count anew, because a slot is about to get requests; nothing happens when it gets some already.
+
+    Args:
+        front: The proxy.
+        folder: Of the environment.
+        slot: The slot.
+        mine: Its containers, as they are before the first request.
+    """
     if all(each.told == "ready" for each in front.servers(slot)):
         return
     other = SLOTS[1 - SLOTS.index(slot)]
     counts = {name: asdict(each) for name, each in counted(front.servers(other)).items()}
     release = _read(folder / "slots" / f"{other}.json").get("release", "")
+    restarts = {each.id: each.restarts for each in mine}
     record = {"slot": slot, "before": other, "release": release, "counts": counts}
+    record["restarts"] = restarts
     base.write(folder / "slots" / BEFORE, json.dumps(record))
     front.count_anew()
 
@@ -55,7 +64,10 @@ def watch(arguments: dict[str, Any]) -> dict[str, Any]:
     slot, front, began = arguments["slot"], proxy.of(arguments), time.monotonic()
     limits = Limits(float(arguments["errors"]), float(arguments["latency"]))
     mine = [each for each in containers.project(arguments["project"]) if each.slot == slot]
-    before = _counts(base.of(arguments) / "slots" / BEFORE, slot)
+    record = _read(base.of(arguments) / "slots" / BEFORE)
+    record = record if record.get("slot") == slot else {}
+    before = {service: Counts(**each) for service, each in record.get("counts", {}).items()}
+    restarts = record.get("restarts", {})
     new, old = Tally(), Tally()
     until, told = began + float(arguments["seconds"]), began
     while True:
@@ -65,7 +77,7 @@ def watch(arguments: dict[str, Any]) -> dict[str, Any]:
         fresh = new.take(counted(there))
         usual = added(before, old.take(counted(each for each in servers if each.slot != slot)))
         numbers = failures(_all(fresh), _all(usual))
-        what, why = _broken(mine, there)
+        what, why = _broken(mine, restarts, there)
         what = what or worse(fresh, usual, limits)
         if what or over:
             return {"worse": what, "why": why, "numbers": numbers}
@@ -85,29 +97,26 @@ def _servers(front: Proxy, *, must: bool) -> list[Server]:
         return []
 
 
-def _broken(mine: list[Container], servers: list[Server]) -> tuple[str, str]:
+def _broken(
+    mine: Sequence[Container], restarts: Mapping[str, int], servers: Sequence[Server]
+) -> tuple[str, str]:
     """Say what is broken, with its last words; empty for nothing."""
     now = {each.id: each for each in containers.inspected([each.id for each in mine])}
     for then in mine:
         each = now.get(then.id)
         if each is None:
             return f"{then.service} is gone: somebody removed its container", ""
-        if each.state != "running" or each.restarts > then.restarts:
+        if each.state != "running" or each.restarts > restarts.get(each.id, then.restarts):
             code = f" with exit code {each.exit_code}" if each.state != "running" else ""
             return f"{each.service} crashed{code}", waiting.last_words(each)
         if each.health == "unhealthy":
             return f"{each.service} says that it is unhealthy", waiting.last_words(each)
     for server in servers:
         if server.status.startswith("DOWN"):
-            return f"the proxy finds {server.name} {server.status} {server.check}", ""
+            name = f"{server.service}-{server.slot}"
+            words = [waiting.last_words(each) for each in now.values() if each.service == name]
+            return f"the proxy finds {server.name} {server.status} {server.check}", "\n".join(words)
     return "", ""
-
-
-def _counts(path: Path, slot: str) -> dict[str, Counts]:
-    """Return what was counted of the slot before this one."""
-    record = _read(path)
-    found = record.get("counts", {}) if record.get("slot") == slot else {}
-    return {service: Counts(**each) for service, each in found.items()}
 
 
 def _all(counts: Mapping[str, Counts]) -> Counts:

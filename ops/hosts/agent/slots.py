@@ -109,7 +109,7 @@ def switch(arguments: dict[str, Any]) -> dict[str, Any]:
     before = front.serving()
     mine = _running(arguments["project"], slot)
     text = _routes_file(arguments).read_text("utf-8")
-    bake.begin(front, base.of(arguments), slot)
+    bake.begin(front, base.of(arguments), slot, mine)
     if front.structure() != routes.digest_in(text):
         front.reload(text, until)
         _wait_alive(front, slot, mine, until)
@@ -135,13 +135,9 @@ def weigh(arguments: dict[str, Any]) -> dict[str, Any]:
     slot, front, percent = arguments["slot"], proxy.of(arguments), int(arguments["percent"])
     if not 1 <= percent <= 99:
         raise Refused("config", f"a share of {percent} % is none: 1 to 99")
-    _awaken(
-        front,
-        slot,
-        _running(arguments["project"], slot),
-        time.monotonic() + float(arguments["limit"]),
-    )
-    bake.begin(front, base.of(arguments), slot)
+    mine = _running(arguments["project"], slot)
+    bake.begin(front, base.of(arguments), slot, mine)
+    _awaken(front, slot, mine, time.monotonic() + float(arguments["limit"]))
     front.tell(_other(slot), f"weight {100 - percent}")
     front.tell(slot, f"weight {percent}")
     front.tell(slot, "state ready")
