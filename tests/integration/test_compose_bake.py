@@ -117,7 +117,7 @@ def test_shares_are_seen_at_the_proxy_and_a_killed_canary_converges(site: Small)
     deploy = site.start("deploy")
     assert eventually(lambda: weights(site) == {old: 90, new: 10}, 120)
     killed(deploy)
-    seen = []
+    seen: list[dict[str, int]] = []
     deploy = site.start("deploy")
     while deploy.poll() is None:
         if (now := weights(site)) not in seen[-1:]:

@@ -38,6 +38,11 @@ class Move:
     switched: bool
     shared: bool
 
+    @property
+    def compared(self) -> bool:
+        """Whether there is an old version to compare it with, and to go back to."""
+        return bool(self.before) and (self.shared or self.host.serving != "mixed")
+
     def content(self, release: str) -> dict[str, Any]:
         """Return the arguments of the steps that put the release on the host."""
         return {
@@ -114,20 +119,19 @@ def words(what: wanted.Wanted, some: Sequence[Move], *, watched: bool) -> dict[s
         said["waves"] = "; then ".join(", ".join(move.host.name for move in wave) for wave in waves)
     if not any(move.before for move in some):
         return said
-    seconds = f"{chosen.bake:g} s"
+    seconds = _time(chosen.bake)
     if watched and chosen.rollout != (100,):
         shares = ", ".join(f"{each} %" for each in chosen.rollout[:-1])
         said["canary"] = f"{shares} of the requests, each watched for {seconds}, then all"
-        if not all(_has_shares(what, move) for move in some if move.before):
+        if not all(_has_shares(what, move) for move in some if move.compared):
             said["canary"] = "none: the proxy's routes change, and a share cannot have other ones"
     if watched and chosen.bake:
         said["bake"] = (
             f"{seconds} after each switch; back by itself when {chosen.bake_errors:g} points more requests"
             f" fail, or answers take {chosen.bake_latency:g} times as long"
         )
-    if any(move.before for move in some):
-        kept = f"stays warm for {_time(chosen.warm)}" if chosen.warm else "is stopped"
-        said["old slot"] = f"{kept} after its requests and jobs have ended"
+    kept = f"stays warm for {_time(chosen.warm)}" if chosen.warm else "is stopped"
+    said["old slot"] = f"{kept} after its requests and jobs have ended"
     return said
 
 
@@ -150,7 +154,7 @@ def _count(chosen: Environment, hosts: int) -> int:
 def _wave(what: wanted.Wanted, number: int, wave: Sequence[Move], watched: bool) -> list[Step]:
     """Return the steps of one wave: shares of the requests, then all of them, each followed by its watch."""
     made = []
-    compared = [move for move in wave if move.before] if watched else []
+    compared = [move for move in wave if move.compared] if watched else []
     shared = [move for move in compared if _has_shares(what, move)]
     for percent in what.settings.environment.rollout[:-1]:
         made += [
@@ -203,6 +207,6 @@ def _has_shares(what: wanted.Wanted, move: Move) -> bool:
 
 def _time(seconds: float) -> str:
     for unit, size in (("h", 3600), ("min", 60)):
-        if seconds % size == 0:
+        if seconds and seconds % size == 0:
             return f"{seconds / size:g} {unit}"
     return f"{seconds:g} s"

@@ -69,13 +69,15 @@ def watch(arguments: dict[str, Any]) -> dict[str, Any]:
     before = {service: Counts(**each) for service, each in record.get("counts", {}).items()}
     restarts = record.get("restarts", {})
     new, old = Tally(), Tally()
+    fresh, usual = new.take({}), before
     until, told = began + float(arguments["seconds"]), began
     while True:
         over = time.monotonic() >= until
         servers = _servers(front, must=over)
         there = [each for each in servers if each.slot == slot]
-        fresh = new.take(counted(there))
-        usual = added(before, old.take(counted(each for each in servers if each.slot != slot)))
+        if servers:  # a proxy that starts anew says nothing for a moment
+            fresh = new.take(counted(there))
+            usual = added(before, old.take(counted(each for each in servers if each.slot != slot)))
         numbers = failures(_all(fresh), _all(usual))
         what, why = _broken(mine, restarts, there)
         what = what or worse(fresh, usual, limits)

@@ -57,9 +57,9 @@ def test_a_new_version_is_watched_and_the_old_one_stays_warm(load: Load) -> None
     chosen = load(CONTAINERS).environment
     assert (chosen.bake, chosen.bake_errors, chosen.bake_latency) == (10.0, 2.0, 3.0)
     assert (chosen.rollout, chosen.wave, chosen.warm) == ((100,), None, 3600.0)
-    text = 'bake = "0s"\nbake_errors = 0.5\nrollout = [5, 25, 100]\nwave = "25%"\nwarm = 0\n'
+    text = 'bake = "1m"\nbake_errors = 0.5\nrollout = [5, 25, 100]\nwave = "25%"\nwarm = 0\n'
     chosen = load(CONTAINERS + text).environment
-    assert (chosen.bake, chosen.bake_errors, chosen.warm) == (0.0, 0.5, 0.0)
+    assert (chosen.bake, chosen.bake_errors, chosen.warm) == (60.0, 0.5, 0.0)
     assert (chosen.rollout, chosen.wave) == ((5, 25, 100), "25%")
 
 
@@ -92,3 +92,8 @@ def test_processes_of_this_machine_are_not_rolled_out(faults_of: Faults) -> None
     local = '[app]\nname = "shop"\n[environments.development]\ntarget = "local"\nbake = "1m"\n'
     (found,) = faults_of(local)
     assert 'environments.development.bake needs target = "compose"' in found
+
+
+def test_shares_without_a_watch_are_refused(faults_of: Faults) -> None:
+    (found,) = faults_of(f'{CONTAINERS}rollout = [5, 100]\nbake = "0s"\n')
+    assert "environments.production.rollout needs a bake above 0s" in found
