@@ -88,7 +88,7 @@ def harm(lane: Hosted, faults: Sequence[str], code: int) -> None:
             serves = lane.serves()
             assert serves in (old, new), f"{fault}: {serves or 'nothing'} serves"
             print(f"{fault}: exit {ran.code}, {time.monotonic() - began:.1f} s")
-            if serves == new and ran.code in (0, TERMINATED) or FULL:
+            if (serves == new and ran.code in (0, TERMINATED)) or FULL:
                 old, new = serves, lane.change()
         again = lane.deploy()
         assert again.code == 0, again.text

@@ -21,6 +21,7 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "bake.watch": "bake.watch",
     "drift.find": "drift.find",
     "evidence.keep": "evidence.keep",
     "files.put": "files.put",
@@ -45,6 +46,7 @@ VERBS = {
     "slots.retire": "slots.retire",
     "slots.switch": "slots.switch",
     "slots.weigh": "slots.weigh",
+    "warm.end": "warm.end",
 }
 
 

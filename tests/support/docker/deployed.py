@@ -37,6 +37,7 @@ target = "compose"
 port = {port}
 base_folder = "{base}"
 proxy_image = "{proxy}"
+bake = "0s"
 environment = {{ {variables} }}
 """
 HOSTS = """\
