@@ -6,21 +6,26 @@ from collections.abc import Iterable, Sequence
 
 from ops.kernel import settings as kernel_settings
 from ops.kernel.errors import ConfigurationError
-from ops.kernel.settings import environ
+from ops.kernel.settings import environ, limit
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.models import Settings
 from ops.setup.workspace import DEVELOPMENT
 
 
-def settings_of(option: str) -> Settings:
+def settings_of(option: str, hosts: Sequence[str] = ()) -> Settings:
     """Return the settings: without `--env` and ENVIRONMENT those of development, whatever the default is.
 
     Args:
         option: Value of `--env`, empty for none.
+        hosts: Values of `--limit`.
 
     Raises:
-        ConfigurationError: ops.toml has no development environment.
+        ConfigurationError: ops.toml has no development environment, or that one no such host.
     """
+    return limit.limited(_chosen(option), hosts)
+
+
+def _chosen(option: str) -> Settings:
     found = kernel_settings.load(option)
     if option or environ.get("ENVIRONMENT").strip() or found.name == DEVELOPMENT:
         return found
