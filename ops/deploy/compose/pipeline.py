@@ -113,7 +113,7 @@ def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
     host = now.hosts[0]
     slot, _ = host.choose(what.release)
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
-    lines = what.derive(slot, later, host.present).changes.lines()
+    lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
 
 
