@@ -31,9 +31,10 @@ def deploy(context: Context, ref: str) -> Plan:
     with files.scratch("invops-plan-") as folder:
         git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
         what = wanted.read(context, folder / "all", release)
-        if _serves(what, now):
+        behind = _behind(what, now)
+        if not behind.hosts:
             return common.nothing("deploy", settings, release)
-        words = _changes(what, now)
+        words = _changes(what, behind)
     plan = [
         checkout.checkout.step(
             release=release,
@@ -44,9 +45,9 @@ def deploy(context: Context, ref: str) -> Plan:
         ),
         images.build.step(id="images", release=release),
         images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_ground(what, now),
+        *_ground(what, behind),
         *common.database(context, release),
-        *_roll_out(what, now),
+        *_roll_out(what, behind),
         releases.record.step(
             release=release,
             backup=Ref("backup", "id") if settings.migrations else None,
@@ -57,6 +58,7 @@ def deploy(context: Context, ref: str) -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
+        **fleet.left_out(context),
         **words,
     }
     return Plan(
@@ -83,29 +85,40 @@ def rollback(context: Context, to: str) -> Plan:
     now = fleet.observe(context)
     release = earlier.choose(settings, now.release, to).id
     what = wanted.of(context, release)
-    if _serves(what, now):
+    behind = _behind(what, now)
+    if not behind.hosts:
         return common.nothing("rollback", settings, release)
     earlier.refuse_incompatible(context, releases.load(settings, release))
     plan = [
         images.build.step(id="images", release=release),
         images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_roll_out(what, now),
+        *_roll_out(what, behind),
         releases.record.step(release=release, backup=None, newest=False),
     ]
-    summary = {"release": release, "serves now": now.shown(), **_changes(what, now)}
+    summary = {"release": release, "serves now": now.shown(), **fleet.left_out(context)}
+    summary |= _changes(what, behind)
     seen = {"now": now.seen(), "release": release}
     return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
 
 def target(settings: Settings) -> str:
     """Return where the environment runs, for a person."""
-    hosts = settings.environment.hosts
-    where = f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}" if hosts else "this machine"
+    every = len(settings.environment.hosts)
+    count = f"{every} host{'s' if every > 1 else ''}" if every else "this machine"
+    left_out = len(settings.left_out)
+    where = f"{every - left_out} of {count}" if left_out else count
     return f"containers of {settings.app.name} on {where}"
 
 
-def _serves(what: wanted.Wanted, now: fleet.Fleet) -> bool:
-    return all(each.serving in SLOTS and what.is_in(each, each.serving, warm=False) for each in now)
+def _behind(what: wanted.Wanted, now: fleet.Fleet) -> fleet.Fleet:
+    """Return the hosts where the release does not serve yet; the others stay as they are."""
+    return fleet.Fleet(
+        tuple(
+            each
+            for each in now
+            if each.serving not in SLOTS or not what.is_in(each, each.serving, warm=False)
+        )
+    )
 
 
 def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:

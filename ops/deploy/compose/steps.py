@@ -122,7 +122,11 @@ def _document(
 ) -> dict[str, Any]:
     """Return what a host needs to know of a release; the files that it mounts are there then."""
     what, machine = wanted.of(context, release), _on(context, host)
-    present = machine.call(context, "look.model", reads=True)["model"]
+    present = (
+        machine.known.pop("document")
+        if "document" in machine.known
+        else machine.call(context, "look.model", reads=True)["model"]
+    )
     made = what.derive(slot, images[host], present)
     _upload(context, machine, what, present)
     return {

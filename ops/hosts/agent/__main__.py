@@ -46,6 +46,8 @@ VERBS = {
     "slots.retire": "slots.retire",
     "slots.switch": "slots.switch",
     "slots.weigh": "slots.weigh",
+    "survey": "survey.survey",
+    "survey.locked": "survey.locked",
 }
 
 

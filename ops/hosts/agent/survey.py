@@ -20,8 +20,8 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `facts` as `hello`; `holder` of the lease as `lease.look`; `observed` as `look.observe`, None when that is
-        impossible, then `refused` says why; `tags`: id of each image that was delivered here, by its name; `images`: for
-        each that was asked for `here`, and `why` it cannot be fetched.
+        impossible, then `refused` says why; `tags`: id of each image that was delivered here, by its name;
+        `images`: for each that was asked for `here`, and `why` it cannot be fetched.
 
     Raises:
         Refused: The folder belongs to another environment.
@@ -38,14 +38,25 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
             "observed": observed,
             "refused": refused,
             "tags": tags.result(),
-            "images": dict(zip(wanted, found)),  # noqa: B905 - no `strict` in Python 3.9
+            "images": {use: next(found) for use in wanted},
         }
 
 
-def under_lease(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return `observed` and `tags` for a run that has just taken the lease: it needs no further question."""
+def locked(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take the lease and say how it looks under it: a run that has it needs no further question.
+
+    Args:
+        arguments: As `lease.acquire`; `project`.
+
+    Returns:
+        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`.
+
+    Raises:
+        Refused: Somebody else holds the lease.
+    """
+    taken = lease.acquire(arguments)
     observed, _ = _observed(arguments)
-    return {"observed": observed, "tags": _tags(arguments) if observed else {}}
+    return {**taken, "observed": observed, "tags": _tags(arguments) if observed else {}}
 
 
 def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -58,7 +69,8 @@ def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[st
 def _tags(arguments: dict[str, Any]) -> dict[str, str]:
     """Return the images of the application, as the deployer names them (ops/deploy/compose/images.py)."""
     named = f"invops/{arguments['owner']['application']}-*"
-    listing = ["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}", named]
+    shown = ["--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
+    listing = ["image", "ls", "--filter", f"reference={named}", *shown]
     try:
         lines = containers.run(listing, containers.QUICK_SECONDS, check=False).splitlines()
     except Refused:

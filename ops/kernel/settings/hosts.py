@@ -12,7 +12,7 @@ from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
 
 OF_COMPOSE: Final = ("hosts", "base_folder")
-OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key")
+OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key", "allow_down")
 
 
 def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
