@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import PurePosixPath
 
-from ops.deploy import ahead, finding, git, observe
-from ops.deploy import preflight, proxy
+from ops.deploy import ahead, finding, git, observe, preflight, proxy
 from ops.deploy.finding import HERE, Finding
 from ops.hosts import envlock, home, ports, tools
 from ops.kernel import exits

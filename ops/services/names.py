@@ -43,6 +43,24 @@ def is_development(settings: Settings) -> bool:
     return settings.name == DEVELOPMENT
 
 
+def refuse_containers(settings: Settings, doing: str) -> None:
+    """Refuse to start or stop containers on hosts as if they were processes of this machine.
+
+    Raises:
+        ConfigurationError: The environment runs as containers.
+    """
+    if settings.environment.target != "compose":
+        return
+    instead = {
+        "start": f"inv deploy --env {settings.name} starts what does not run",
+        "stop": f"inv maintenance.on --env {settings.name} answers in its place",
+    }
+    raise ConfigurationError(
+        f"{settings.name} runs as containers, which Docker keeps running: there is nothing to {doing} here",
+        hint=instead[doing],
+    )
+
+
 def chosen(asked: Iterable[str], known: Sequence[str], default: Sequence[str]) -> list[str]:
     """Return the services that a person asked for, each once.
 

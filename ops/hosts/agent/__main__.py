@@ -35,6 +35,8 @@ VERBS = {
     "lease.look": "lease.look",
     "lease.release": "lease.release",
     "lease.renew": "lease.renew",
+    "logs.follow": "logs.follow",
+    "logs.last": "logs.last",
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,4 +27,4 @@ def counting(ask: Callable[..., Any]) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     Machine._ask = counting(Machine._ask)  # type: ignore[method-assign]
-    sys.exit(program.main())
+    program.main()
