@@ -50,7 +50,8 @@ def registry(context: Context) -> Iterator[Finding]:
         try:
             status = http.get(f"{'http' if plain else 'https'}://{host}/v2/", timeout=5.0).status
         except ConnectionFailed as error:
-            yield finding.of_error(HERE, "registry", error)
+            hint = f"look at registry in ops.toml, and log in: docker login {host}"
+            yield Finding(HERE, "registry", "wrong", str(error), hint, error.exit_code)
             return
         if status in _ANSWERS:
             yield finding.ok(HERE, "registry", f"{host} answers")
