@@ -56,6 +56,7 @@ def deploy(context: Context, ref: str) -> Plan:
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
         **_noticed(settings.name, now),
+        **fleet.left_out(context),
         **words,
     }
     return Plan(
@@ -94,15 +95,18 @@ def rollback(context: Context, to: str) -> Plan:
     ]
     words = {**_changes(what, moves), **rollout.words(what, moves, watched=False)}
     noticed = _noticed(settings.name, now)
-    summary = {"release": release, "serves now": now.shown(), **noticed, **words}
+    now_shown = {"serves now": now.shown(), **fleet.left_out(context), **noticed}
+    summary = {"release": release, **now_shown, **words}
     seen = {"now": now.seen(), "release": release}
     return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
 
 def target(settings: Settings) -> str:
     """Return where the environment runs, for a person."""
-    hosts = settings.environment.hosts
-    where = f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}" if hosts else "this machine"
+    every = len(settings.environment.hosts)
+    count = f"{every} host{'s' if every > 1 else ''}" if every else "this machine"
+    left_out = len(settings.left_out)
+    where = f"{every - left_out} of {count}" if left_out else count
     return f"containers of {settings.app.name} on {where}"
 
 

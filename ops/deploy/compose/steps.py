@@ -130,7 +130,7 @@ def _document(
 ) -> dict[str, Any]:
     """Return what a host needs to know of a release; the files that it mounts are there then."""
     what, machine = wanted.of(context, release), _on(context, host)
-    seen = machine.call(context, "look.model", reads=True)
+    seen = machine.known.pop("model", None) or machine.call(context, "look.model", reads=True)
     present = seen["model"]
     made = what.derive(slot, images[host], present)
     _upload(context, machine, what, seen["files"])

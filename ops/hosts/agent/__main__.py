@@ -36,6 +36,8 @@ VERBS = {
     "lease.look": "lease.look",
     "lease.release": "lease.release",
     "lease.renew": "lease.renew",
+    "logs.follow": "logs.follow",
+    "logs.last": "logs.last",
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",
@@ -46,6 +48,8 @@ VERBS = {
     "slots.retire": "slots.retire",
     "slots.switch": "slots.switch",
     "slots.weigh": "slots.weigh",
+    "survey": "survey.survey",
+    "survey.locked": "survey.locked",
     "warm.end": "warm.end",
 }
 
