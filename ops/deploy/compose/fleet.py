@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ops.deploy.releases import Release
 from ops.hosts import machines
 from ops.hosts.haproxy import SLOTS
 from ops.kernel.context import Context
 from ops.kernel.settings.models import Settings
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A release as a host keeps it.
+
+    Args:
+        record: Its record there.
+        images: Id of the image of each service there.
+        references: Where images were fetched from, by digest; nothing without a registry of the user's own.
+        digest: Hash of what it is to run.
+        lacks: Services whose image is gone; only known when it was asked for.
+    """
+
+    record: Release
+    images: Mapping[str, str]
+    references: Mapping[str, str]
+    digest: str
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,6 +42,7 @@ class Host:
         slots: What was put into each slot: `release` and `images` by service.
         running: Names of the services whose containers all run, as Compose names them.
         present: The Compose document that it runs, None for none; holds secrets.
+        releases: What it keeps, by release id.
     """
 
     name: str
@@ -29,6 +50,7 @@ class Host:
     slots: Mapping[str, Mapping[str, Any]]
     running: frozenset[str]
     present: Mapping[str, Any] | None = field(repr=False)
+    releases: Mapping[str, Kept] = field(default_factory=dict)
 
     @property
     def release(self) -> str:
@@ -84,19 +106,52 @@ class Fleet:
         """Return it as the part of a plan that is compared again under the lock."""
         return {each.name: each.seen() for each in self.hosts}
 
+    @property
+    def records(self) -> list[Release]:
+        """Releases that any host keeps, newest first; what one host knows of one counts."""
+        found: dict[str, list[Release]] = {}
+        for host in self:
+            for name, each in host.releases.items():
+                found.setdefault(name, []).append(each.record)
+        merged = [_merged(each) for each in found.values()]
+        return sorted(merged, key=lambda each: each.sequence, reverse=True)
+
+    def unproved(self, release: str) -> str:
+        """Return why a release cannot be taken from every host, empty when it can."""
+        missing = [each.name for each in self if release not in each.releases]
+        if missing:
+            every = len(missing) == len(self.hosts)
+            return (
+                "it was not deployed there" if every else f"{', '.join(missing)} does not have it"
+            )
+        kept = {each.name: each.releases[release] for each in self}
+        if never := [name for name, each in kept.items() if not each.record.good]:
+            return f"it never served well on {', '.join(never)}"
+        if lacks := [
+            f"of {', '.join(each.lacks)} on {name}" for name, each in kept.items() if each.lacks
+        ]:
+            return f"its image is gone: {'; '.join(lacks)}"
+        if len({each.digest for each in kept.values()}) > 1:
+            return f"it is not the same on {', '.join(kept)}"
+        return ""
+
 
 def project(settings: Settings) -> str:
     """Return the name of the Compose project on the hosts."""
     return f"{settings.app.name}-{settings.name}"
 
 
-def observe(context: Context) -> Fleet:
+def observe(context: Context, *, images: bool = False) -> Fleet:
     """Look at all hosts; changes nothing.
+
+    Args:
+        context: Surroundings.
+        images: Look as well which images of the releases are gone.
 
     Raises:
         OpsError: A host does not answer, or lacks Docker.
     """
-    asked = {"project": project(context.settings)}
+    asked = {"project": project(context.settings), "images": images}
     every = machines.of(context)
     found = every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()
     return Fleet(tuple(_host(name, found[name]) for name in found))
@@ -107,7 +162,26 @@ def _host(name: str, found: Mapping[str, Any]) -> Host:
     for each in found["containers"]:
         states.setdefault(each["service"], set()).add(each["state"])
     running = frozenset(service for service, all_of in states.items() if all_of == {"running"})
-    return Host(name, found["serving"], found["slots"], running, found["document"])
+    kept = {release: _kept(each) for release, each in found["releases"].items()}
+    return Host(name, found["serving"], found["slots"], running, found["document"], kept)
+
+
+def _kept(found: Mapping[str, Any]) -> Kept:
+    record = Release(**found["release"])
+    given = (found[key] for key in ("images", "references", "digest", "lacks"))
+    images, references, digest, lacks = given
+    return Kept(record, images, references, digest, tuple(lacks))
+
+
+def _merged(records: Sequence[Release]) -> Release:
+    newest = max(records, key=lambda each: each.sequence)
+    return replace(
+        newest,
+        good=any(each.good for each in records),
+        migrations=max((each.migrations for each in records), key=len),
+        breaks_older=any(each.breaks_older for each in records),
+        backup=next((each.backup for each in records if each.backup), ""),
+    )
 
 
 def _other(slot: str) -> str:

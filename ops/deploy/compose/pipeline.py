@@ -6,8 +6,9 @@ from typing import Any
 
 from ops.deploy import build, checkout, earlier, git
 from ops.deploy import pipeline as common
-from ops.deploy import releases
-from ops.deploy.compose import fleet, images, steps, wanted
+from ops.deploy import policy, releases
+from ops.deploy.compose import fleet, images, kept, promote, registry, steps, wanted
+from ops.hosts import machines
 from ops.hosts.haproxy import SLOTS
 from ops.kernel import files
 from ops.kernel.context import Context
@@ -15,12 +16,13 @@ from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
 
 
-def deploy(context: Context, ref: str) -> Plan:
+def deploy(context: Context, ref: str, override: str = "") -> Plan:
     """Plan the deploy of a git ref.
 
     Args:
         context: Surroundings.
         ref: Branch, tag or commit; empty for HEAD, or the working tree where the environment allows it.
+        override: Reason to do it against the environment's policy, empty for none.
     """
     settings = context.settings
     common.refuse_undescribed(settings)
@@ -34,6 +36,11 @@ def deploy(context: Context, ref: str) -> Plan:
         if _serves(what, now):
             return common.nothing("deploy", settings, release)
         words = _changes(what, now)
+    for each in now.records:
+        if each.id == release:
+            earlier.refuse_incompatible(context, each, now.records)
+    verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
+    registry.check(context)
     plan = [
         checkout.checkout.step(
             release=release,
@@ -42,15 +49,21 @@ def deploy(context: Context, ref: str) -> Plan:
             tree=revision.tree,
             dirty=revision.dirty,
         ),
-        images.build.step(id="images", release=release),
-        images.deliver.step(release=release, images=Ref("images", "ids")),
+        *_images(settings, release, verdict),
+        kept.keep.step(
+            release=release,
+            history=kept.history(now, release),
+            images=Ref("deliver", "ids"),
+            references=Ref("deliver", "references"),
+        ),
         *_ground(what, now),
         *common.database(context, release),
         *_roll_out(what, now),
-        releases.record.step(
+        kept.record.step(
             release=release,
+            before=sorted({host.release for host in now} - {"", release}),
+            sequence=kept.newest(now, release),
             backup=Ref("backup", "id") if settings.migrations else None,
-            newest=True,
         ),
     ]
     summary = {
@@ -58,6 +71,7 @@ def deploy(context: Context, ref: str) -> Plan:
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
         **words,
+        **verdict.summary,
     }
     return Plan(
         "deploy",
@@ -66,35 +80,48 @@ def deploy(context: Context, ref: str) -> Plan:
         tuple(plan),
         {"now": now.seen(), "release": release},
         summary,
+        recorded=verdict.recorded,
     )
 
 
-def rollback(context: Context, to: str) -> Plan:
+def rollback(context: Context, to: str, override: str = "") -> Plan:
     """Plan the way back to an earlier release; one that is still warm in the other slot only needs the switch.
+
+    What it takes is on the hosts: neither a checkout nor an image is needed here.
 
     Args:
         context: Surroundings.
         to: Release id; empty for the last good one before the release that serves.
+        override: Reason to do it against the environment's policy, empty for none.
 
     Raises:
-        ConfigurationError: There is none, or it does not work with the database as it is now.
+        ConfigurationError: There is none that every host can run, or it does not work with the database as it is now.
     """
     settings = context.settings
-    now = fleet.observe(context)
-    release = earlier.choose(settings, now.release, to).id
-    what = wanted.of(context, release)
+    now = fleet.observe(context, images=True)
+    chosen = kept.choose(context, now, to)
+    release = chosen.id
+    what, _ = kept.read(context, machines.of(context)[now.hosts[0].name], release)
     if _serves(what, now):
         return common.nothing("rollback", settings, release)
-    earlier.refuse_incompatible(context, releases.load(settings, release))
-    plan = [
-        images.build.step(id="images", release=release),
-        images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_roll_out(what, now),
-        releases.record.step(release=release, backup=None, newest=False),
-    ]
-    summary = {"release": release, "serves now": now.shown(), **_changes(what, now)}
-    seen = {"now": now.seen(), "release": release}
-    return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
+    found = policy.findings_of_rollback(context)
+    verdict = policy.judge(context, found, override, "rollback")
+    plan = [*_for_hooks(settings, chosen), *_roll_out(what, now)]
+    summary = {
+        "release": release,
+        "serves now": now.shown(),
+        **_changes(what, now),
+        **verdict.summary,
+    }
+    return Plan(
+        "rollback",
+        settings.name,
+        target(settings),
+        tuple(plan),
+        {"now": now.seen(), "release": release},
+        summary,
+        recorded=verdict.recorded,
+    )
 
 
 def target(settings: Settings) -> str:
@@ -134,8 +161,34 @@ def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
         "slot": slot,
         "release": what.release,
         "before": before,
-        "images": Ref("deliver", "ids"),
     }
+
+
+def _for_hooks(settings: Settings, release: releases.Release) -> list[Step]:
+    """Return the step that unpacks a release where the hooks of its switch run; nothing else needs it here."""
+    if not (settings.hooks.before_switch or settings.hooks.after_switch):
+        return []
+    return [
+        checkout.checkout.step(
+            release=release.id,
+            commit=release.commit,
+            ref=release.ref,
+            tree=release.tree,
+            dirty=release.dirty,
+        )
+    ]
+
+
+def _images(settings: Settings, release: str, verdict: policy.Verdict) -> list[Step]:
+    """Return the steps that bring the images: those that another environment has proved, else built ones."""
+    source = settings.environment.policy.after
+    broken = {each.rule for each in verdict.overridden}
+    if source and settings.environments[source].target == "compose" and "after" not in broken:
+        return [promote.promote.step(id="deliver", release=release, environment=source)]
+    return [
+        images.build.step(id="images", release=release),
+        images.deliver.step(release=release, images=Ref("images", "ids")),
+    ]
 
 
 def _roll_out(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:

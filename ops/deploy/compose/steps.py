@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.deploy.compose import fleet, wanted
+from ops.deploy.compose import fleet, kept
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
@@ -60,13 +58,7 @@ def _on(context: Context, host: str) -> Machine:
 
 
 def _clear(
-    context: Context,
-    result: object,
-    host: str,
-    slot: str,
-    release: str,
-    before: str,
-    images: object,
+    context: Context, result: object, host: str, slot: str, release: str, before: str
 ) -> None:
     """Keep the evidence, then empty the slot."""
     there = {"project": fleet.project(context.settings), "slot": slot}
@@ -83,14 +75,13 @@ def ground(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> None:
     """Start the services that are not switched, such as the database, before the migrations need it.
 
     Raises:
         StepFailed: One does not come up; the last lines of its log are the reason.
     """
-    arguments = _document(context, host, slot, release, before, images)
+    arguments = _document(context, host, slot, release, before)
     _on(context, host).detached(context, "slots.ground", arguments)
 
 
@@ -101,14 +92,13 @@ def prepare(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> Prepared:
     """Start the release in the idle slot and wait until it is healthy; what serves is not touched.
 
     Raises:
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
-    arguments = _document(context, host, slot, release, before, images)
+    arguments = _document(context, host, slot, release, before)
     return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
 
@@ -118,13 +108,10 @@ def _document(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
-    """Return what a host needs to know of a release; the files that it mounts are there then."""
-    what, machine = wanted.of(context, release), _on(context, host)
-    present = machine.call(context, "look.model", reads=True)["model"]
-    made = what.derive(slot, images[host], present)
-    _upload(context, machine, what, present)
+    """Return what a host needs to know of a release, from what it keeps of it itself."""
+    what, found = kept.read(context, _on(context, host), release)
+    made = what.derive(slot, found["kept"]["images"], found["model"])
     return {
         "slot": slot,
         "release": release,
@@ -133,20 +120,6 @@ def _document(
         "checks": what.checks(slot),
         "limit": context.deadline.remaining(),
     }
-
-
-def _upload(
-    context: Context, machine: Machine, what: wanted.Wanted, present: Mapping[str, Any] | None
-) -> None:
-    """Send the files that the host's present document does not mention: their folders are named by content."""
-    there = json.dumps(present or {})
-    needed = [
-        (each.source if each.source is not None else each.content, str(each.path), each.mode)
-        for each in what.placed.uploads
-        if "/".join(each.path.parts[:2]) not in there
-    ]
-    if needed:
-        machine.put_all(context, needed)
 
 
 def _switch_back(

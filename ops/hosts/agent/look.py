@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, proxy, routes
-from ops.hosts.agent.errors import Refused
+from ops.hosts.agent import base, containers, proxy, releases, routes
 from ops.hosts.agent.servers import SLOTS
 
 
@@ -18,14 +16,14 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the state of an environment on this host.
 
     Args:
-        arguments: `project`.
+        arguments: `project`; `images`: look which images of the releases are gone.
 
     Returns:
         `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
         document, empty for none; `definitions`: of each container that is not switched, whether it `runs` as the
         document says; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
-        `free` and `total` bytes of the disk.
+        `releases`: what is kept of each, see `releases.summaries`; `free` and `total` bytes of the disk.
     """
     folder = base.of(arguments)
     now = containers.project(arguments["project"])
@@ -39,8 +37,9 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "proxy": _proxy(front) if running else None,
         "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
         "definitions": _definitions(model, now) if model.exists() else {},
-        "document": _record(model) or None,
-        "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "document": base.read(model) or None,
+        "slots": {slot: base.read(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "releases": releases.summaries(folder, images=bool(arguments.get("images"))),
         "free": disk.free,
         "total": disk.total,
     }
@@ -55,7 +54,7 @@ def address(arguments: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `known`: whether the document has such a service; `address` of its container, empty when it does not run.
     """
-    document = _record(base.of(arguments) / "model.json")
+    document = base.read(base.of(arguments) / "model.json")
     running = [
         each
         for each in containers.project(arguments["project"])
@@ -69,7 +68,7 @@ def address(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def model(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return `model`, the document that this host runs, None for none; it holds secrets."""
-    return {"model": _record(base.of(arguments) / "model.json") or None}
+    return {"model": base.read(base.of(arguments) / "model.json") or None}
 
 
 def _proxy(front: proxy.Proxy) -> dict[str, Any]:
@@ -84,13 +83,3 @@ def _proxy(front: proxy.Proxy) -> dict[str, Any]:
 def _definitions(model: Path, now: list[containers.Container]) -> dict[str, bool]:
     hashes = containers.hashes(model)
     return {each.service: each.config == hashes.get(each.service) for each in now if not each.slot}
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise Refused("failed", f"{path} is damaged", str(error)) from error
-    return found
