@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
@@ -50,17 +50,18 @@ def _window(value: str) -> str:
     wrong = ValueError(f"must be {_RULE}, not {value[:60]!r}")
     if not slash:
         raise wrong
-    weekly = [bool(re.fullmatch(_WEEKLY, each)) for each in (begin, end)]
-    if all(weekly) and begin != end:
-        return f"{begin}/{end}"
-    begin, end = begin.upper(), end.upper()
-    try:
-        # Any zone does for the comparison: both have the same, or one of their own.
-        if not any(weekly) and _moment(begin, ZoneInfo("UTC")) < _moment(end, ZoneInfo("UTC")):
-            return f"{begin}/{end}"
-    except ValueError:
-        raise wrong from None
-    raise ValueError(f"must begin before it ends, not {value[:60]!r}")
+    if all(re.fullmatch(_WEEKLY, each) for each in (begin, end)):
+        ordered = begin != end
+    else:
+        begin, end = begin.upper(), end.upper()
+        try:
+            # Any zone does for the comparison: both have the same, or one of their own.
+            ordered = _moment(begin, UTC) < _moment(end, UTC)
+        except ValueError:
+            raise wrong from None
+    if not ordered:
+        raise ValueError(f"must begin before it ends, not {value[:60]!r}")
+    return f"{begin}/{end}"
 
 
 def _zone(value: str) -> str:
