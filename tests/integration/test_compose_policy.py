@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
-from tests.support.docker.staged import production_of
+from tests.support.docker.staged import production_of, watched_docker
 from tests.support.places import place
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
@@ -78,15 +78,13 @@ def test_what_passed_staging_runs_in_production_without_a_build(
     staging: Small, production: Small, tmp_path: Path
 ) -> None:
     release = staging.deployed_one()
-    shim = tmp_path / "docker"
-    log = tmp_path / "log"
-    shim.write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec /usr/bin/env PATH="{_path()}" docker "$@"\n')
-    shim.chmod(0o755)
-    ran = production.deploy(CI="true", PATH=f"{tmp_path}:{_path()}")
+    variables, log = watched_docker(tmp_path)
+    ran = production.deploy(CI="true", **variables)
     assert ran.code == 0, ran.text
     assert f"from {staging.environment}" in ran.err
     asked = log.read_text()
-    assert " build" not in asked and "pull" in asked
+    assert "tag sha256:" in asked
+    assert not [word for word in (" build", "push", "pull") if word in asked], asked
     assert production.version() == staging.version() == release
     assert _image(production) == _image(staging)
 
@@ -97,18 +95,12 @@ def test_reason_stays_in_the_audit_trail_and_in_the_run(production: Small) -> No
     assert ran.code == 0, ran.text
     assert production.version() == release
     rows = production.json("audit.list")["records"]
-    (first, *_) = [each for each in rows if each["action"] == "deploy"]
+    first, *_ = [each for each in rows if each["action"] == "deploy"]
     assert first["details"]["override"]["reason"] == "payment is down"
     assert [each["rule"] for each in first["details"]["override"]["rules"]] == ["after"]
     refused = production.run("rollback", **NO_CI)
     assert refused.code == 5 and "(ci_only)" in refused.err and "(after)" not in refused.err
     assert production.version() == release
-
-
-def _path() -> str:
-    import os
-
-    return os.environ["PATH"]
 
 
 def _image(site: Small) -> str:

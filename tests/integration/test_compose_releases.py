@@ -59,7 +59,9 @@ def kept(site: Small) -> set[str]:
 
 
 def tags(pattern: str) -> set[str]:
-    return set(docker("image", "ls", "--filter", f"reference={pattern}", "--format", "{{.Tag}}").split())
+    return set(
+        docker("image", "ls", "--filter", f"reference={pattern}", "--format", "{{.Tag}}").split()
+    )
 
 
 def files(site: Small) -> set[str]:
@@ -102,7 +104,9 @@ def test_cold_release_comes_back_as_it_was_deployed(site: Small, elsewhere: Smal
 
 
 def _release_of(container: str) -> str:
-    return docker("inspect", "--format", '{{index .Config.Labels "invops.release"}}', container).strip()
+    return docker(
+        "inspect", "--format", '{{index .Config.Labels "invops.release"}}', container
+    ).strip()
 
 
 def test_image_that_is_gone_is_told_before_anything_changes(site: Small) -> None:

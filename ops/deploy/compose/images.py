@@ -145,9 +145,7 @@ def deliver(context: Context, release: str, images: dict[str, str]) -> Delivered
     settings = context.settings
     names = tags(settings, images, release)
     if not settings.environment.hosts:
-        for service, name in names.items():
-            runner.run(context, ["docker", "tag", images[service], name])
-        return Delivered({each.name: images for each in machines.of(context)})
+        return named_here(context, images, names)
     sources = {**images, **proxy(context)}
     called = pushed_as(settings, sources, release)
     if place := settings.environment.registry:
@@ -159,6 +157,13 @@ def deliver(context: Context, release: str, images: dict[str, str]) -> Delivered
     with registry.temporary(context) as port:
         pushed = registry.push(context, sources, called, f"127.0.0.1:{port}")
         return Delivered(fetched(context, names, registry.through(port, pushed)))
+
+
+def named_here(context: Context, images: Mapping[str, str], names: Mapping[str, str]) -> Delivered:
+    """Give the images of this machine's engine the names by which an environment on it keeps them."""
+    for service, name in names.items():
+        runner.run(context, ["docker", "tag", images[service], name])
+    return Delivered({each.name: dict(images) for each in machines.of(context)})
 
 
 def fetched(

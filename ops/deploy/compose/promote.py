@@ -45,6 +45,8 @@ def promote(context: Context, release: str, environment: str) -> Delivered:
             hint=f"inv releases --env {environment}",
         )
     names = images.tags(context.settings, kept.images, release)
+    if not (context.settings.environment.hosts or source.settings.environment.hosts):
+        return images.named_here(context, kept.images, names)
     shared = context.settings.environment.registry
     known = kept.references.keys() >= kept.images.keys()
     if shared and known and shared == source.settings.environment.registry:

@@ -85,7 +85,7 @@ def test_hosts_that_disagree_are_told_and_a_named_release_brings_them_together(
 ) -> None:
     every = {"x": keeps("x", 1), "y": keeps("y", 2)}
     now = Fleet((host("a", "x", **every), host("b", "y", **every)))
-    with pytest.raises(ConfigurationError, match="serve different releases.*a: x, b: y"):
+    with pytest.raises(ConfigurationError, match=r"serve different releases.*a: x, b: y"):
         kept.choose(context, now, "")
     assert kept.choose(context, now, "x").id == "x"
 

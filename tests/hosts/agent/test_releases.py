@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.hosts.agent import base, lease, pruning, releases
+from ops.hosts.agent import base, containers, lease, pruning, releases
 from ops.hosts.agent.errors import Refused
 
 
@@ -85,7 +85,9 @@ def test_references_stay_while_the_images_are_the_same(host: Host) -> None:
 def test_change_without_the_lease_is_refused(host: Host, verb: Any) -> None:
     asked = {**host.place, "lease": {"run": "other", "fencing": 9}, "release": "one"}
     with pytest.raises(Refused, match="taken away"):
-        verb({**asked, "kept": {}, "files": [], "facts": {}, "keep": [], "project": "p", "count": 1})
+        verb(
+            {**asked, "kept": {}, "files": [], "facts": {}, "keep": [], "project": "p", "count": 1}
+        )
 
 
 @pytest.mark.parametrize("name", ["../one", "", ".one", "a/b", "one\n"])
@@ -128,7 +130,7 @@ def test_releases_that_stay(kept: dict[str, Any], keep: set[str], stay: set[str]
 def test_files_and_evidence_that_nothing_needs_go(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pruning.containers, "run", lambda *_, **__: "")
+    monkeypatch.setattr(containers, "run", lambda *_, **__: "")
     for name in ("a", "b", "c", "d"):
         (host.folder / "files" / name).mkdir(parents=True)
     for number in range(pruning.EVIDENCE + 2):

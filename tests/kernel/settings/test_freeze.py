@@ -68,7 +68,7 @@ def test_policy_is_read(load: Load) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('freeze = ["friday"]', "policy.freeze[0] must be \"2026-12-20T00:00/"),
+        ('freeze = ["friday"]', 'policy.freeze[0] must be "2026-12-20T00:00/'),
         ('freeze = ["fri 16:00/2027-01-03T00:00"]', "policy.freeze[0] must be "),
         ('freeze = ["fri 16:00/fri 16:00"]', "must begin before it ends"),
         ('freeze = ["fri 24:00/mon 08:00"]', "policy.freeze[0] must be "),
@@ -93,8 +93,14 @@ def test_wrong_policy_is_one_line_with_its_place(faults_of: Faults, line: str, w
     [
         ('registry_user = "env:U"', "registry_user needs registry"),
         ('registry = "r:5000"\nregistry_user = "env:U"', "registry_user needs registry_password"),
-        ('registry = "r:5000"\nregistry_password = "env:U"', "registry_password needs registry_user"),
-        ('registry = "r:5000"\nregistry_user = "anna"\nregistry_password = "env:P"', "registry_user"),
+        (
+            'registry = "r:5000"\nregistry_password = "env:U"',
+            "registry_password needs registry_user",
+        ),
+        (
+            'registry = "r:5000"\nregistry_user = "anna"\nregistry_password = "env:P"',
+            "registry_user",
+        ),
     ],
 )
 def test_half_a_login_to_a_registry_is_told(faults_of: Faults, lines: str, words: str) -> None:
