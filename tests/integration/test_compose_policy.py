@@ -82,9 +82,8 @@ def test_what_passed_staging_runs_in_production_without_a_build(
     ran = production.deploy(CI="true", **variables)
     assert ran.code == 0, ran.text
     assert f"from {staging.environment}" in ran.err
-    asked = log.read_text()
-    assert "tag sha256:" in asked
-    assert not [word for word in (" build", "push", "pull") if word in asked], asked
+    asked = log.read_text().split()
+    assert "tag" in asked and not {"build", "push", "pull"} & set(asked)
     assert production.version() == staging.version() == release
     assert _image(production) == _image(staging)
 
