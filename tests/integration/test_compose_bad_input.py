@@ -133,7 +133,7 @@ CASES = [
     Case(
         "host twice",
         settings(TARGET, f'{TARGET}hosts = ["root@a", "root@a:22"]\n'),
-        ("a", "twice"),
+        ("names a again",),
     ),
     Case(
         "base folder below a file",
