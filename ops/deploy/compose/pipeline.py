@@ -9,7 +9,6 @@ from ops.deploy import pipeline as common
 from ops.deploy import releases
 from ops.deploy.compose import fleet, images, steps, wanted
 from ops.hosts.haproxy import SLOTS
-from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -28,12 +27,10 @@ def deploy(context: Context, ref: str) -> Plan:
     revision = git.resolve(context, ref)
     release = revision.release
     now = fleet.observe(context)
-    with files.scratch("invops-plan-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-        what = wanted.read(context, folder / "all", release)
-        if _serves(what, now):
-            return common.nothing("deploy", settings, release)
-        words = _changes(what, now)
+    what = wanted.ahead(context, revision)
+    if _serves(what, now):
+        return common.nothing("deploy", settings, release)
+    words = _changes(what, now)
     plan = [
         checkout.checkout.step(
             release=release,

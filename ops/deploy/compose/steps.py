@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from ops.database import ready
 from ops.deploy.compose import evidence, fleet, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
@@ -89,10 +90,12 @@ def ground(
 
     Raises:
         StepFailed: One does not come up; the last lines of its log are the reason.
+        ConnectionFailed: The database takes no connections.
     """
     arguments = _document(context, host, slot, release, before, images)
     with evidence.on_failure(context, host, slot, {}):
         _on(context, host).detached(context, "slots.ground", arguments)
+    ready.wait(context)
 
 
 @step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)

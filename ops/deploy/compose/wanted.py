@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ops.deploy import releases
+from ops.deploy import git, releases
 from ops.deploy.compose import derived
 from ops.deploy.compose import files as placing
 from ops.deploy.compose import fleet, haproxy
@@ -15,6 +15,7 @@ from ops.deploy.compose import model as models
 from ops.deploy.compose.derived import Content, Derived
 from ops.deploy.compose.fleet import Host
 from ops.hosts import machines
+from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.settings.models import Settings
 
@@ -140,9 +141,31 @@ def read(context: Context, folder: Path, release: str) -> Wanted:
     return Wanted(settings, release, found, placing.place(found, variables), own)
 
 
+def ahead(context: Context, revision: git.Revision) -> Wanted:
+    """Read what a release is to run before it is unpacked; of each tree once, as `of`."""
+
+    def found() -> Wanted:
+        with files.scratch("invops-plan-") as folder:
+            git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
+            return read(context, folder / "all", revision.release)
+
+    return _once(context, f"{revision.release} {revision.tree}", found)
+
+
 def of(context: Context, release: str) -> Wanted:
-    """Read what a release that is unpacked here is to run."""
-    return read(context, releases.folder(context.settings, release) / releases.REPOSITORY, release)
+    """Read what a release that is unpacked here is to run; once in a process, for Compose takes its time."""
+    folder = releases.folder(context.settings, release) / releases.REPOSITORY
+    return _once(context, str(folder), lambda: read(context, folder, release))
+
+
+_known: dict[str, Wanted] = {}
+
+
+def _once(context: Context, key: str, find: Callable[[], Wanted]) -> Wanted:
+    known = _known.get(key)
+    if known is None or known.settings is not context.settings:
+        known = _known[key] = find()
+    return known
 
 
 def _secrets(context: Context) -> dict[str, str]:
