@@ -22,7 +22,7 @@ from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
 from tests.support.docker.hosts import Host
 from tests.support.local import eventually
-from tests.support.project import Project
+from tests.support.project import Project, Ran
 
 PATIENCE = 120.0
 """Seconds that a harmed run may take."""
@@ -51,9 +51,11 @@ class Hosted(Lane, Small):
 
     Args:
         host: The host.
+        ended: How the last run of `stopped` ended.
     """
 
     host: Host = field(kw_only=True)
+    ended: Ran = field(default_factory=lambda: Ran(0, "", ""))
 
     def get(self, path: str) -> http.Answer:
         """Ask the application through its proxy."""
@@ -145,8 +147,11 @@ def hosted(base: Path, host: Host, server: forks.Forks, *, disk: int = 0) -> Ite
         text = (lane.folder / "ops.toml").read_text(encoding="utf-8")
         text = text.replace("[environments.", DESCRIBED, 1)
         lane.put("ops.toml", f'{text}database_url = "env:DB_URL"\n')
-        lane.put("db/1_orders.sql", "CREATE TABLE orders (id bigserial PRIMARY KEY, item text);\n"
-                 "INSERT INTO orders (item) VALUES ('migration 1');\n")
+        lane.put(
+            "db/1_orders.sql",
+            "CREATE TABLE orders (id bigserial PRIMARY KEY, item text);\n"
+            "INSERT INTO orders (item) VALUES ('migration 1');\n",
+        )
         lane.commit("with a database")
         if disk:
             host.inside("mkdir", "-p", lane.where)

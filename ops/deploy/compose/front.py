@@ -144,7 +144,7 @@ def _plan(context: Context, operation: str, seconds: int) -> Plan:
         make.step(name, group="maintain", host=name, seconds=seconds, before=max(0, now[name]))
         for name in found
     )
-    return Plan(operation, settings.name, target, steps, {"now": now})
+    return Plan(operation, settings.name, target, steps, {"now": now}, fleet.left_out(context))
 
 
 def _back(context: Context, result: object, host: str, seconds: int, before: int) -> None:

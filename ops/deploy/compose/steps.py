@@ -16,6 +16,8 @@ from ops.kernel.steps import step
 
 SWITCH_SECONDS = 30.0
 """How long the proxy may take to find a healthy slot alive."""
+_WARM_MARGIN = 24 * 3600.0
+"""Seconds that the end of a warm slot may wait for those who hold the lock then."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def _clear(
         if kept := evidence.keep(context, host, slot, asked):
             context.note(f"evidence of {host}: {kept}")
     there = {"project": fleet.project(context.settings), "slot": slot}
-    _on(context, host).detached(context, "slots.clear", there)
+    limit = {"limit": context.deadline.remaining()}
+    _on(context, host).detached(context, "slots.clear", {**there, **limit})
 
 
 @step(title="Start what is not switched on {host}", limit=minutes(10))
@@ -127,7 +130,7 @@ def _document(
 ) -> dict[str, Any]:
     """Return what a host needs to know of a release; the files that it mounts are there then."""
     what, machine = wanted.of(context, release), _on(context, host)
-    seen = machine.call(context, "look.model", reads=True)
+    seen = machine.known.pop("model", None) or machine.call(context, "look.model", reads=True)
     present = seen["model"]
     made = what.derive(slot, images[host], present)
     _upload(context, machine, what, seen["files"])
@@ -155,22 +158,35 @@ def _upload(
 
 
 def _switch_back(
-    context: Context, result: object, host: str, slot: str, release: str, before: str
+    context: Context, result: object, host: str, slot: str, release: str, before: str, filled: bool
 ) -> None:
     if before:
-        _route(context, host, before)
+        route(context, host, before)
+    if before and not filled:  # nothing will be emptied: its workers end, and it stays warm
+        _end(context, host, slot, warm=True)
 
 
-@step(title="Switch {host} to slot {slot}", limit=minutes(1), undo=_switch_back)
-def switch(context: Context, host: str, slot: str, release: str, before: str) -> Switched:
+@step(title="Switch {host} to slot {slot}", limit=minutes(2), undo=_switch_back)
+def switch(
+    context: Context, host: str, slot: str, release: str, before: str, filled: bool
+) -> Switched:
     """Send the traffic of a host to a slot; requests in the other slot end where they are.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: Where to.
+        release: What is in it.
+        before: Slot that serves now, empty for none.
+        filled: Whether a step of this run filled the slot, so that its undo empties it.
 
     Source: HAProxy management guide, 9.3, "set server".
     """
-    return _route(context, host, slot)
+    return route(context, host, slot)
 
 
-def _route(context: Context, host: str, slot: str) -> Switched:
+def route(context: Context, host: str, slot: str) -> Switched:
+    """Send the traffic of a host to a slot that runs; nothing happens when it is there."""
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
@@ -179,15 +195,29 @@ def _route(context: Context, host: str, slot: str) -> Switched:
     return Switched(**_on(context, host).detached(context, "slots.switch", arguments))
 
 
-@step(title="Let slot {slot} on {host} end, and keep it warm", limit=minutes(5))
-def retire(context: Context, host: str, slot: str) -> Retired:
-    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back."""
+@step(title="Let slot {slot} on {host} end", limit=minutes(5))
+def retire(context: Context, host: str, slot: str, warm: float) -> Retired:
+    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: Which slot.
+        warm: Seconds that they stay; a job on the host stops them then, see ops/hosts/agent/warm.py.
+    """
+    if warm:  # first: whoever is killed after this has left nothing running for ever
+        arguments = {"project": fleet.project(context.settings), "slot": slot, "seconds": warm}
+        _on(context, host).leave(context, "warm.end", arguments, warm + _WARM_MARGIN)
+    return _end(context, host, slot, warm=warm > 0)
+
+
+def _end(context: Context, host: str, slot: str, *, warm: bool) -> Retired:
     longest = max((each.stop_timeout for each in context.settings.services.values()), default=30.0)
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
         "drain": longest,
-        "warm": True,
+        "warm": warm,
         "limit": context.deadline.remaining(),
     }
     return Retired(**_on(context, host).detached(context, "slots.retire", arguments))

@@ -21,6 +21,7 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "bake.watch": "bake.watch",
     "drift.find": "drift.find",
     "evidence.keep": "evidence.keep",
     "files.put": "files.put",
@@ -28,7 +29,6 @@ VERBS = {
     "images.pull": "images.pull",
     "images.there": "images.there",
     "jobs.cancel": "jobs.cancel",
-    "jobs.run": "jobs.run",
     "jobs.start": "jobs.start",
     "jobs.wait": "jobs.wait",
     "lease.acquire": "lease.acquire",
@@ -36,6 +36,8 @@ VERBS = {
     "lease.look": "lease.look",
     "lease.release": "lease.release",
     "lease.renew": "lease.renew",
+    "logs.follow": "logs.follow",
+    "logs.last": "logs.last",
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",
@@ -46,6 +48,9 @@ VERBS = {
     "slots.retire": "slots.retire",
     "slots.switch": "slots.switch",
     "slots.weigh": "slots.weigh",
+    "survey": "survey.survey",
+    "survey.locked": "survey.locked",
+    "warm.end": "warm.end",
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, drift, filling, proxy, routes
+from ops.hosts.agent import bake, base, containers, drift, filling, proxy, routes
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.servers import SLOTS
 
@@ -26,7 +26,8 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
         document, empty for none; `changed`: services and files that were changed by hand and that a deploy puts
         right; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
-        `free` and `total` bytes of the disk.
+        `began`: which `slot` began to get requests last, and the one `before` it with its `release`; `free` and
+        `total` bytes of the disk.
 
     Raises:
         Refused: The folder, or the Compose project, belongs to somebody else.
@@ -48,6 +49,7 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "changed": drift.changed(folder, document, now, front) if document else [],
         "document": document or None,
         "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "began": _record(folder / "slots" / bake.BEFORE),
         "free": disk.free,
         "total": disk.total,
     }

@@ -36,7 +36,9 @@ stop_timeout = "30s"
 target = "compose"
 port = {port}
 base_folder = "{base}"
+free_disk = "200MB"
 proxy_image = "{proxy}"
+bake = "0s"
 environment = {{ {variables} }}
 """
 HOSTS = """\
