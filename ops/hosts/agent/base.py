@@ -74,7 +74,7 @@ def check_owner(arguments: dict[str, Any]) -> None:
 def _owner(path: Path) -> dict[str, str]:
     try:
         found: dict[str, str] = json.loads((path / "owner.json").read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return found
 
