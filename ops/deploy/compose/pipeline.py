@@ -104,13 +104,36 @@ def target(settings: Settings) -> str:
 
 
 def _serves(what: wanted.Wanted, now: fleet.Fleet) -> bool:
-    return all(each.serving in SLOTS and what.is_in(each, each.serving, warm=False) for each in now)
+    """Say whether a release serves everywhere and nothing is left to do of the run that brought it."""
+    recorded = releases.known(what.settings, what.release)
+    if recorded is not None and not recorded.good:
+        return False
+    return all(_has(what, each) and not what.works_in(each, _other(each.serving)) for each in now)
+
+
+def _has(what: wanted.Wanted, host: fleet.Host) -> bool:
+    return host.serving in SLOTS and what.is_in(host, host.serving, warm=False)
+
+
+def _choose(what: wanted.Wanted, host: fleet.Host) -> tuple[str, str]:
+    """Return the slot that is to serve and the one that is to end, empty for none.
+
+    A run that was killed after the switch left nothing but the end of the other slot.
+    """
+    if not _has(what, host):
+        return host.choose(what.release)
+    other = _other(host.serving)
+    return host.serving, other if host.slots[other].get("release") else ""
+
+
+def _other(slot: str) -> str:
+    return SLOTS[1 - SLOTS.index(slot)]
 
 
 def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
     """Return what happens to the services of the first host, in words; the others run the same file."""
     host = now.hosts[0]
-    slot, _ = host.choose(what.release)
+    slot, _ = _choose(what, host)
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
@@ -138,7 +161,7 @@ def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
 
 
 def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
-    slot, before = host.choose(what.release)
+    slot, before = _choose(what, host)
     return {
         "host": host.name,
         "slot": slot,
@@ -150,7 +173,7 @@ def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
 
 def _roll_out(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
     settings, release = what.settings, what.release
-    chosen = {host.name: host.choose(release) for host in now}
+    chosen = {host.name: _choose(what, host) for host in now}
     warm = {host.name for host in now if what.is_in(host, chosen[host.name][0], warm=True)}
     return [
         *(
