@@ -88,7 +88,10 @@ def _median(before: Callable[[], object], work: Callable[[], object]) -> float:
 
 
 def _naive() -> tuple[float, int]:
-    with TemporaryDirectory(prefix="invops-naive-") as folder, apps.app(Path(folder) / "app") as app:
+    with (
+        TemporaryDirectory(prefix="invops-naive-") as folder,
+        apps.app(Path(folder) / "app") as app,
+    ):
         port, versions = free_port(), itertools.count(1)
 
         def new() -> None:

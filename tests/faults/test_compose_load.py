@@ -1,6 +1,6 @@
 """Many Compose deploys under load: no request fails, whatever the new version does and whenever the deployer dies.
 
-INVOPS_DEPLOYS=100 deploys as often. The control is what a small team's script does: there the same client sees failures.
+INVOPS_DEPLOYS=100 deploys as often. The control is what a small team's script does: there the client sees failures.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 One path for both: an image is pushed, its digest is what the registry answers, and the host pulls by that digest. A
 temporary registry listens on this machine's 127.0.0.1, which every engine trusts without TLS; the hosts reach it
-through the reverse forward of the SSH connection, at their own 127.0.0.1. What it stores stays for the week in a volume:
-a push compresses only the layers that are new, which is most of its time.
+through the reverse forward of the SSH connection, at their own 127.0.0.1. What it stores stays in a volume for a week:
+a push compresses only layers that are new, which is most of its time.
 """
 
 from __future__ import annotations
