@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ops.deploy.compose import fleet
 from ops.hosts import machines
 from ops.kernel.context import Context
@@ -41,18 +43,19 @@ def status(context: Context) -> Report:
     )
 
 
-def on(context: Context, retry_after: int) -> Plan:
+def on(context: Context, retry_after: str) -> Plan:
     """Plan the maintenance page on all hosts.
 
     Args:
         context: Surroundings.
-        retry_after: Seconds that clients are told to wait.
+        retry_after: Seconds that clients are told to wait, as it was typed.
     """
-    if retry_after < 1:
+    if not re.fullmatch(r"[1-9]\d{0,5}", retry_after, re.ASCII):
         raise ConfigurationError(
-            f"--retry-after {retry_after} is no time", hint="--retry-after 300"
+            f"--retry-after {retry_after[:20]!r} is not a number of seconds",
+            hint="--retry-after 300",
         )
-    return _plan(context, "maintenance on", retry_after)
+    return _plan(context, "maintenance on", int(retry_after))
 
 
 def off(context: Context) -> Plan:
