@@ -21,6 +21,7 @@ MODULES: Final = (
     "ops.deploy.compose.front",
     "ops.deploy.compose.images",
     "ops.deploy.compose.steps",
+    "ops.deploy.compose.watching",
     "ops.deploy.gate",
     "ops.deploy.hostsetup",
     "ops.deploy.locking",

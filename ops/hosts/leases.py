@@ -196,7 +196,7 @@ class _Held:
         if answer["observed"]:
             machine.known |= {
                 "observed": answer["observed"],
-                "document": answer["observed"]["document"],
+                "model": {"model": answer["observed"]["document"], "files": answer["files"]},
             }
         self._fresh[machine.name] = began
 

@@ -28,6 +28,12 @@ class Host:
         slots: What was put into each slot: `release` and `images` by service.
         running: Names of the services whose containers all run, as Compose names them.
         present: The Compose document that it runs, None for none; holds secrets.
+        changed: What was changed by hand and a deploy puts right: services, and files of invops.
+        retry_after: Seconds of the maintenance page that is on, else 0.
+        comes_back: Slot that a proxy which restarts would serve, empty for none.
+        structure: Of the routes that its proxy has, empty for none.
+        left: Slot that does not serve and was not retired: requests or workers are in it; empty for none.
+        served: Whether `left` is what served until the other one did.
     """
 
     name: str
@@ -35,6 +41,12 @@ class Host:
     slots: Mapping[str, Mapping[str, Any]]
     running: frozenset[str]
     present: Mapping[str, Any] | None = field(repr=False)
+    changed: frozenset[str] = frozenset()
+    retry_after: int = 0
+    comes_back: str = ""
+    structure: str = ""
+    left: str = ""
+    served: bool = False
 
     @property
     def release(self) -> str:
@@ -44,11 +56,12 @@ class Host:
     def choose(self, release: str) -> tuple[str, str]:
         """Return the slot to fill and the slot that serves now (empty for none).
 
-        After a crash in the middle of a switch both may serve: then the one with the wanted release is finished.
+        After a crash in the middle of a switch or a canary both may serve: then the one with the wanted release is
+        finished; for a third one the slot is filled that a proxy which restarts would not serve.
         """
         if self.serving == "mixed":
             holds = (each for each in SLOTS if self.slots[each].get("release") == release)
-            slot = next(holds, SLOTS[1])
+            slot = next(holds, _other(self.comes_back or SLOTS[0]))
             return slot, _other(slot)
         if self.serving:
             return _other(self.serving), self.serving
@@ -137,11 +150,38 @@ def _look(context: Context, machine: Machine) -> dict[str, Any]:
 
 
 def _host(name: str, found: Mapping[str, Any]) -> Host:
+    front, serving, slots = found["proxy"] or {}, found["serving"], found["slots"]
+    left = _other(serving) if serving in SLOTS and _other(serving) in _busy(found) else ""
+    began = (serving, left, slots[left].get("release") if left else None)
     states: dict[str, set[str]] = {}
     for each in found["containers"]:
         states.setdefault(each["service"], set()).add(each["state"])
     running = frozenset(service for service, all_of in states.items() if all_of == {"running"})
-    return Host(name, found["serving"], found["slots"], running, found["document"])
+    return Host(
+        name,
+        serving,
+        slots,
+        running,
+        found["document"],
+        frozenset(found["changed"]),
+        front.get("retry_after", 0),
+        comes_back=front.get("comes_back", ""),
+        structure=front.get("structure", ""),
+        left=left,
+        served=began == tuple(found["began"].get(key) for key in ("slot", "before", "release")),
+    )
+
+
+def _busy(found: Mapping[str, Any]) -> set[str]:
+    """Return the slots that may get requests, still answer some, or have workers that take jobs."""
+    servers = (found["proxy"] or {}).get("servers", [])
+    web = {f"{each['service']}-{each['slot']}" for each in servers}
+    workers = {
+        each["slot"]
+        for each in found["containers"]
+        if each["state"] == "running" and each["service"] not in web
+    }
+    return workers | {each["slot"] for each in servers if each["told"] != "maint"}
 
 
 def _other(slot: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from ops.deploy import build, checkout, earlier, git
 from ops.deploy import pipeline as common
 from ops.deploy import releases
-from ops.deploy.compose import fleet, images, steps, wanted
-from ops.hosts.haproxy import SLOTS
-from ops.kernel import files
+from ops.deploy.compose import fleet, images, rollout, steps, wanted
+from ops.deploy.compose.rollout import Move
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -28,13 +27,11 @@ def deploy(context: Context, ref: str) -> Plan:
     revision = git.resolve(context, ref)
     release = revision.release
     now = fleet.observe(context)
-    with files.scratch("invops-plan-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-        what = wanted.read(context, folder / "all", release)
-        behind = _behind(what, now)
-        if not behind.hosts:
-            return common.nothing("deploy", settings, release)
-        words = _changes(what, behind)
+    what = wanted.ahead(context, revision)
+    moves = rollout.moves(what, now)
+    if not moves:
+        return common.nothing("deploy", settings, release)
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=True)}
     plan = [
         checkout.checkout.step(
             release=release,
@@ -45,9 +42,9 @@ def deploy(context: Context, ref: str) -> Plan:
         ),
         images.build.step(id="images", release=release),
         images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_ground(what, behind),
+        *_ground(what, moves),
         *common.database(context, release),
-        *_roll_out(what, behind),
+        *rollout.plan(what, moves, watched=True),
         releases.record.step(
             release=release,
             backup=Ref("backup", "id") if settings.migrations else None,
@@ -58,6 +55,7 @@ def deploy(context: Context, ref: str) -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
+        **_noticed(settings.name, now),
         **fleet.left_out(context),
         **words,
     }
@@ -85,18 +83,20 @@ def rollback(context: Context, to: str) -> Plan:
     now = fleet.observe(context)
     release = earlier.choose(settings, now.release, to).id
     what = wanted.of(context, release)
-    behind = _behind(what, now)
-    if not behind.hosts:
+    moves = rollout.moves(what, now)
+    if not moves:
         return common.nothing("rollback", settings, release)
     earlier.refuse_incompatible(context, releases.load(settings, release))
     plan = [
         images.build.step(id="images", release=release),
         images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_roll_out(what, behind),
+        *rollout.plan(what, moves, watched=False),
         releases.record.step(release=release, backup=None, newest=False),
     ]
-    summary = {"release": release, "serves now": now.shown(), **fleet.left_out(context)}
-    summary |= _changes(what, behind)
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=False)}
+    noticed = _noticed(settings.name, now)
+    now_shown = {"serves now": now.shown(), **fleet.left_out(context), **noticed}
+    summary = {"release": release, **now_shown, **words}
     seen = {"now": now.seen(), "release": release}
     return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
@@ -110,68 +110,33 @@ def target(settings: Settings) -> str:
     return f"containers of {settings.app.name} on {where}"
 
 
-def _behind(what: wanted.Wanted, now: fleet.Fleet) -> fleet.Fleet:
-    """Return the hosts where the release does not serve yet; the others stay as they are."""
-    return fleet.Fleet(
-        tuple(
-            each
-            for each in now
-            if each.serving not in SLOTS or not what.is_in(each, each.serving, warm=False)
-        )
-    )
-
-
-def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
+def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
     """Return what happens to the services of the first host, in words; the others run the same file."""
-    host = now.hosts[0]
-    slot, _ = host.choose(what.release)
+    host, slot = moves[0].host, moves[0].slot
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
 
 
-def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
+def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
+    """Return what is special about the hosts now, in words."""
+    paged = [each.name for each in now if each.retry_after]
+    changed = sorted({name for each in now for name in each.changed})
+    page = f"is on on {', '.join(paged)} and stays on: inv maintenance.off --env {environment}"
+    return {
+        **({"maintenance page": page} if paged else {}),
+        **({"changed by hand": f"{', '.join(changed)}: inv drift says how"} if changed else {}),
+    }
+
+
+def _ground(what: wanted.Wanted, moves: Sequence[Move]) -> list[Step]:
     """Return the steps that make the database ready for migrations."""
     settings = what.settings
     if settings.database is None or settings.migrations is None:
         return []
-    started = [steps.ground.step(host.name, group="ground", **_content(what, host)) for host in now]
+    started = [
+        steps.ground.step(move.host.name, group="ground", **move.content(what.release))
+        for move in moves
+    ]
     installed = [build.dependencies.step(release=what.release)] if settings.python else []
     return [*started, *installed]
-
-
-def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
-    slot, before = host.choose(what.release)
-    return {
-        "host": host.name,
-        "slot": slot,
-        "release": what.release,
-        "before": before,
-        "images": Ref("deliver", "ids"),
-    }
-
-
-def _roll_out(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
-    settings, release = what.settings, what.release
-    chosen = {host.name: host.choose(release) for host in now}
-    warm = {host.name for host in now if what.is_in(host, chosen[host.name][0], warm=True)}
-    return [
-        *(
-            steps.prepare.step(host.name, group="prepare", **_content(what, host))
-            for host in now
-            if host.name not in warm
-        ),
-        *common.hooks(settings, release, "before_switch"),
-        *(
-            steps.switch.step(
-                name, group="switch", host=name, slot=slot, release=release, before=before
-            )
-            for name, (slot, before) in chosen.items()
-        ),
-        *common.hooks(settings, release, "after_switch"),
-        *(
-            steps.retire.step(name, group="retire", host=name, slot=before)
-            for name, (_, before) in chosen.items()
-            if before
-        ),
-    ]

@@ -21,13 +21,14 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "bake.watch": "bake.watch",
     "drift.find": "drift.find",
+    "evidence.keep": "evidence.keep",
     "files.put": "files.put",
     "hello": "hello.hello",
     "images.pull": "images.pull",
     "images.there": "images.there",
     "jobs.cancel": "jobs.cancel",
-    "jobs.run": "jobs.run",
     "jobs.start": "jobs.start",
     "jobs.wait": "jobs.wait",
     "lease.acquire": "lease.acquire",
@@ -40,9 +41,8 @@ VERBS = {
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",
-    "proxy.maintenance": "proxy.maintenance",
+    "maintenance.page": "maintenance.page",
     "slots.clear": "slots.clear",
-    "slots.evidence": "slots.evidence",
     "slots.ground": "slots.ground",
     "slots.prepare": "slots.prepare",
     "slots.retire": "slots.retire",
@@ -50,6 +50,7 @@ VERBS = {
     "slots.weigh": "slots.weigh",
     "survey": "survey.survey",
     "survey.locked": "survey.locked",
+    "warm.end": "warm.end",
 }
 
 

@@ -28,6 +28,7 @@ DURATION_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([smh])"
 ROUTE_PATTERN: Final = r"/[A-Za-z0-9._~!$&()*+,;=:@%/-]*"
 SIZE_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([MGT]B)"
 AGE_PATTERN: Final = r"(\d+)\s*([hdw])"
+WAVE_PATTERN: Final = r"(?:[1-9][0-9]?|100)%"
 EXTENSION_PATTERN: Final = (
     r"(?:([a-z_][a-z0-9_]{0,62})\.)?([a-z][a-z0-9_-]{0,62})(?:@([0-9A-Za-z._-]+))?"
 )
@@ -100,6 +101,44 @@ def seconds(value: object) -> float:
     if math.isnan(result) or not 0 < result <= LONGEST_SECONDS:
         raise ValueError(f'must be above 0 and at most "24h", not {value!r}')
     return result
+
+
+def pause(value: object) -> float:
+    """Read a duration that may be none: "0s", or as `seconds`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    none = isinstance(value, str) and re.fullmatch(r"0\s*[smh]", value.strip())
+    return 0.0 if none or (value == 0 and not isinstance(value, bool)) else seconds(value)
+
+
+def shares(value: object) -> object:
+    """Read the shares of a roll-out in percent: rising, and all of it at last.
+
+    Raises:
+        ValueError: They are not.
+    """
+    given = value if isinstance(value, list | tuple) else []
+    percents = [each for each in given if type(each) is int and 0 < each <= 100]
+    if percents != list(given) or percents != sorted({*percents, 100}):
+        raise ValueError(f"must be rising percents that end with 100: [5, 25, 100], not {value!r}")
+    return value
+
+
+def wave(value: object) -> object:
+    """Read how many hosts are switched at once: a number, or a part of them such as "50%".
+
+    Raises:
+        ValueError: It is neither.
+    """
+    count = type(value) is int and 1 <= value <= 1000
+    percent = isinstance(value, str) and re.fullmatch(WAVE_PATTERN, value)
+    if not (count or percent):
+        raise ValueError(
+            f'must be a number of hosts or a part of them such as "50%", not {value!r}'
+        )
+    return value
 
 
 def age(value: object) -> float:
@@ -188,6 +227,28 @@ Seconds = Annotated[
         {"anyOf": [{"type": "string", "pattern": f"^{DURATION_PATTERN}$"}, {"type": "number"}]}
     ),
 ]
+Pause = Annotated[
+    float,
+    BeforeValidator(pause),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": f"^{DURATION_PATTERN}$"}, {"type": "number"}]}
+    ),
+]
+Shares = Annotated[tuple[Annotated[StrictInt, Field(ge=1, le=100)], ...], BeforeValidator(shares)]
+Wave = Annotated[
+    StrictInt | Text,
+    BeforeValidator(wave),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 1000},
+                {"type": "string", "pattern": f"^{WAVE_PATTERN}$"},
+            ]
+        }
+    ),
+]
+Points = Annotated[float, Field(ge=0, le=100, strict=True)]
+Factor = Annotated[float, Field(ge=1, le=1000, strict=True)]
 Age = Annotated[
     float,
     BeforeValidator(age),

@@ -38,8 +38,9 @@ def test_without_names_nothing_is_left_out(load: Load) -> None:
 def test_unknown_host_is_refused_with_those_there_are(
     load: Load, text: str, words: list[str], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
         limit.limited(load(text), words)
+    assert caught.value.exit_code == 3
 
 
 def test_this_machine_is_the_only_host_where_none_is_named(load: Load) -> None:
