@@ -30,8 +30,9 @@ def site(docker_engine: None) -> Iterator[Small]:
 
 def given(site: Small, text: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a task whose standard input is `text`."""
+    words = (words[0], "--env", site.environment, *words[1:])
     return subprocess.run(
-        [*site.program, words[0], "--env", site.environment, *words[1:]], cwd=site.folder, input=text, capture_output=True, text=True,
+        [*site.program, *words], cwd=site.folder, input=text, capture_output=True, text=True,
         check=False, timeout=120, env={**clean_variables(), "OPS_HOME": str(site.base)},
     )  # fmt: skip
 
