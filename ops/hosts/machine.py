@@ -20,6 +20,7 @@ from typing import Any, Final
 from ops.hosts import agent_file, runner
 from ops.hosts.detached import ConnectionLost, Job
 from ops.hosts.output import Lines
+from ops.hosts.place import Place as Place
 from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -46,35 +47,6 @@ _KINDS: Final[Mapping[str, type[OpsError]]] = {
     "permission": NotPermitted,
 }
 _NO_PYTHON: Final = 127
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """The folder of an environment on its machines.
-
-    Args:
-        base: The folder.
-        application: Whose it is.
-        environment: And of which environment.
-        repository: First commit of the application's repository, the same in every clone; empty when unknown.
-    """
-
-    base: str
-    application: str
-    environment: str
-    repository: str = ""
-
-    @property
-    def project(self) -> str:
-        """Name of its Compose project."""
-        return f"{self.application}-{self.environment}"
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what every verb is told."""
-        owner = {"application": self.application, "environment": self.environment}
-        if self.repository:
-            owner["repository"] = self.repository
-        return {"base": self.base, "owner": owner}
 
 
 class Machine(ABC):
