@@ -195,6 +195,20 @@ def test_signal_ends_detached_work(made: World) -> None:
     _all_gone(made.folder)
 
 
+def test_work_that_is_left_outlives_the_next_holder_of_the_lease(made: World) -> None:
+    machine, context = made.local(), made.context()
+    made.holding(context, machine)
+    machine.leave(context, "trial.work", {"folder": str(made.folder)}, 60)
+    assert eventually((made.folder / "count").exists, 30)
+    machine.call(context, "lease.break", reads=False)
+    holder = {"run": "theirs", "ttl": 60, "holder": {}}  # ends the jobs of the one before
+    machine.call(context, "lease.acquire", holder, reads=False)
+    (made.folder / "go").touch()
+    (job,) = (made.base / "jobs").iterdir()
+    assert eventually((job / "result.json").exists, 30)
+    assert json.loads((job / "result.json").read_text()) == {"ok": True, "result": {"worked": True}}
+
+
 def test_arguments_of_detached_work_are_nowhere_on_disk(made: World) -> None:
     (made.folder / "go").touch()
     secret = "correct horse battery"
