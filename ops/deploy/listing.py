@@ -22,7 +22,7 @@ def releases(context: Context) -> Report:
             hints=(f"inv deploy --env {settings.name}",),
             data={"releases": []},
         )
-    rows = [(each.id, _state(each, serving), _time(each), each.ref, each.actor) for each in found]
+    rows = [(each.id, _shown(each, serving), _time(each), each.ref, each.actor) for each in found]
     data = [{**asdict(each), "state": _state(each, serving)} for each in found]
     table = Table(("release", "state", "deployed", "ref", "by"), rows)
     return Report("", tables=(table,), data={"environment": settings.name, "releases": data})
@@ -32,6 +32,11 @@ def _state(release: Release, serving: str) -> str:
     if release.id == serving:
         return "serves"
     return "good" if release.good else "never served"
+
+
+def _shown(release: Release, serving: str) -> str:
+    missing = f", not on {', '.join(release.left_out)}" if release.left_out else ""
+    return _state(release, serving) + missing
 
 
 def _time(release: Release) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan
+from ops.kernel.settings.models import Settings
 
 
 def deploy(context: Context, ref: str) -> Plan:
@@ -36,6 +37,19 @@ def rollback(context: Context, to: str) -> Plan:
     from ops.deploy import pipeline as processes
 
     return processes.rollback(context, to)
+
+
+def ready(context: Context) -> Settings:
+    """Return the settings for the hosts that are up, before a deploy or a rollback is planned.
+
+    Raises:
+        OpsError: A host is down, or something would break the deploy half-way.
+    """
+    if context.settings.environment.target != "compose":
+        return context.settings
+    from ops.deploy.compose import presence
+
+    return presence.ready(context)
 
 
 def serving(context: Context) -> str:

@@ -66,6 +66,7 @@ class Plan:
         summary: Facts for the person who confirms (host, database, where they came from).
         nothing: Why there is nothing to do; a plan with it has no steps.
         destructive: Whether data or a living run is lost by it.
+        left_out: Hosts of the environment that it leaves alone, and why; a run that is resumed leaves them alone, too.
     """
 
     operation: str
@@ -76,6 +77,7 @@ class Plan:
     summary: Mapping[str, str] = field(default_factory=dict)
     nothing: str = ""
     destructive: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -108,6 +110,7 @@ class Plan:
             "target": self.target,
             "destructive": self.destructive,
             "summary": dict(self.summary),
+            "left_out": dict(self.left_out),
             "steps": [asdict(step) | {"arguments": dict(step.arguments)} for step in self.steps],
         }
 
@@ -121,6 +124,7 @@ class Plan:
             steps=tuple(Step(**each) for each in data["steps"]),
             summary=data["summary"],
             destructive=data["destructive"],
+            left_out=data.get("left_out", {}),
         )
 
 

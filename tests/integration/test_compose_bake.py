@@ -78,7 +78,7 @@ def test_version_that_fails_under_load_goes_back_by_itself_and_leaves_evidence(s
     error = next(line for line in ran.err.splitlines() if line.startswith("error: "))
     assert "web: new " in error and "limit 5 points" in error and "old 0.0 % of " in error
     assert "slot switched back" not in error
-    folder = Path(ran.err.partition("look at the evidence: ")[2].partition(" on ")[0])
+    folder = Path(ran.err.partition("look at the evidence: ")[2].splitlines()[0])
     counted = {each["name"]: each for each in json.loads((folder / "proxy.json").read_text())}
     new = next(slot for slot in SLOTS if slot != old)
     assert counted[f"web/{new}"]["told"] == "ready", "it was kept before anything was undone"

@@ -8,8 +8,13 @@ from typing import Any
 
 from ops.hosts import machines
 from ops.hosts.haproxy import SLOTS
+from ops.hosts.machine import Machine
 from ops.kernel.context import Context
+from ops.kernel.settings import limit
 from ops.kernel.settings.models import Settings
+
+ASK = 5.0
+"""Seconds for a host that the run leaves alone."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Host:
         slots: What was put into each slot: `release` and `images` by service.
         running: Names of the services whose containers all run, as Compose names them.
         present: The Compose document that it runs, None for none; holds secrets.
+        changed: What was changed by hand and a deploy puts right: services, and files of invops.
+        retry_after: Seconds of the maintenance page that is on, else 0.
         comes_back: Slot that a proxy which restarts would serve, empty for none.
         structure: Of the routes that its proxy has, empty for none.
         left: Slot that does not serve and was not retired: requests or workers are in it; empty for none.
@@ -33,6 +40,8 @@ class Host:
     slots: Mapping[str, Mapping[str, Any]]
     running: frozenset[str]
     present: Mapping[str, Any] | None = field(repr=False)
+    changed: frozenset[str] = frozenset()
+    retry_after: int = 0
     comes_back: str = ""
     structure: str = ""
     left: str = ""
@@ -105,10 +114,32 @@ def observe(context: Context) -> Fleet:
     Raises:
         OpsError: A host does not answer, or lacks Docker.
     """
-    asked = {"project": project(context.settings)}
-    every = machines.of(context)
-    found = every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()
+    found = machines.of(context).each(lambda one: _look(context, one)).complete()
     return Fleet(tuple(_host(name, found[name]) for name in found))
+
+
+def left_out(context: Context) -> dict[str, str]:
+    """Return what the run means for the hosts that it leaves alone, for a person; nothing when there are none."""
+    gone, others = context.settings.left_out, machines.left_out(context)
+    asked = context.within(ASK)
+    up = others.without({name for name, why in gone.items() if why != limit.NOT_NAMED})
+    found = up.each(lambda one: _host(one.name, _look(asked, one)).release)
+    words = {}
+    for machine in others:
+        name = machine.name
+        if name in found.done:
+            words[name] = f"{name} stays on {found.done[name] or 'nothing'}"
+        else:
+            words[name] = f"{name} is down and stays as it is"
+    return {"left out": "; ".join(words.values())} if words else {}
+
+
+def _look(context: Context, machine: Machine) -> dict[str, Any]:
+    """Return what a host says; what was just told with another question is not asked again."""
+    told: dict[str, Any] | None = machine.known.pop("observed", None)
+    return told or machine.call(
+        context, "look.observe", {"project": machine.place.project}, reads=True
+    )
 
 
 def _host(name: str, found: Mapping[str, Any]) -> Host:
@@ -125,6 +156,8 @@ def _host(name: str, found: Mapping[str, Any]) -> Host:
         slots,
         running,
         found["document"],
+        frozenset(found["changed"]),
+        front.get("retry_after", 0),
         comes_back=front.get("comes_back", ""),
         structure=front.get("structure", ""),
         left=left,

@@ -9,7 +9,6 @@ from ops.deploy import pipeline as common
 from ops.deploy import releases
 from ops.deploy.compose import fleet, images, rollout, steps, wanted
 from ops.deploy.compose.rollout import Move
-from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -28,13 +27,11 @@ def deploy(context: Context, ref: str) -> Plan:
     revision = git.resolve(context, ref)
     release = revision.release
     now = fleet.observe(context)
-    with files.scratch("invops-plan-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-        what = wanted.read(context, folder / "all", release)
-        moves = rollout.moves(what, now)
-        if not moves:
-            return common.nothing("deploy", settings, release)
-        words = {**_changes(what, moves), **rollout.words(what, moves, watched=True)}
+    what = wanted.ahead(context, revision)
+    moves = rollout.moves(what, now)
+    if not moves:
+        return common.nothing("deploy", settings, release)
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=True)}
     plan = [
         checkout.checkout.step(
             release=release,
@@ -58,6 +55,8 @@ def deploy(context: Context, ref: str) -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
+        **_noticed(settings.name, now),
+        **fleet.left_out(context),
         **words,
     }
     return Plan(
@@ -95,15 +94,19 @@ def rollback(context: Context, to: str) -> Plan:
         releases.record.step(release=release, backup=None, newest=False),
     ]
     words = {**_changes(what, moves), **rollout.words(what, moves, watched=False)}
-    summary = {"release": release, "serves now": now.shown(), **words}
+    noticed = _noticed(settings.name, now)
+    now_shown = {"serves now": now.shown(), **fleet.left_out(context), **noticed}
+    summary = {"release": release, **now_shown, **words}
     seen = {"now": now.seen(), "release": release}
     return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
 
 def target(settings: Settings) -> str:
     """Return where the environment runs, for a person."""
-    hosts = settings.environment.hosts
-    where = f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}" if hosts else "this machine"
+    every = len(settings.environment.hosts)
+    count = f"{every} host{'s' if every > 1 else ''}" if every else "this machine"
+    left_out = len(settings.left_out)
+    where = f"{every - left_out} of {count}" if left_out else count
     return f"containers of {settings.app.name} on {where}"
 
 
@@ -113,6 +116,17 @@ def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
+
+
+def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
+    """Return what is special about the hosts now, in words."""
+    paged = [each.name for each in now if each.retry_after]
+    changed = sorted({name for each in now for name in each.changed})
+    page = f"is on on {', '.join(paged)} and stays on: inv maintenance.off --env {environment}"
+    return {
+        **({"maintenance page": page} if paged else {}),
+        **({"changed by hand": f"{', '.join(changed)}: inv drift says how"} if changed else {}),
+    }
 
 
 def _ground(what: wanted.Wanted, moves: Sequence[Move]) -> list[Step]:

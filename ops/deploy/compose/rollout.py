@@ -194,6 +194,7 @@ def _watch(what: wanted.Wanted, key: str, some: Sequence[Move], percent: int) ->
             limit=seconds + watching.MARGIN,
             hosts=[move.host.name for move in some],
             slots={move.host.name: move.slot for move in some},
+            release=what.release,
             percent=percent,
             seconds=int(seconds) if seconds.is_integer() else seconds,
         )

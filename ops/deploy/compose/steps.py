@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ops.deploy.compose import fleet, wanted
+from ops.database import ready
+from ops.deploy.compose import evidence, fleet, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
@@ -70,20 +70,14 @@ def _clear(
     before: str,
     images: object,
 ) -> None:
-    """Keep the evidence, then empty the slot."""
-    evidence(context, host, slot)
+    """Empty the slot; the evidence is kept first, unless the step that failed did so."""
+    if not evidence.folder(context, host).exists():
+        asked = wanted.checks(context.settings, release, slot)
+        if kept := evidence.keep(context, host, slot, asked):
+            context.note(f"evidence of {host}: {kept}")
     there = {"project": fleet.project(context.settings), "slot": slot}
     limit = {"limit": context.deadline.remaining()}
     _on(context, host).detached(context, "slots.clear", {**there, **limit})
-
-
-def evidence(context: Context, host: str, slot: str, suffix: str = "") -> str:
-    """Keep logs, state and counters of a slot on its host; return the folder there."""
-    arguments = {"project": fleet.project(context.settings), "slot": slot}
-    arguments["run"] = f"{context.run_id}{suffix}"
-    kept = _on(context, host).call(context, "slots.evidence", arguments, reads=False)
-    context.note(f"evidence on {host}: {kept['folder']}")
-    return str(kept["folder"])
 
 
 @step(title="Start what is not switched on {host}", limit=minutes(10))
@@ -99,9 +93,12 @@ def ground(
 
     Raises:
         StepFailed: One does not come up; the last lines of its log are the reason.
+        ConnectionFailed: The database takes no connections.
     """
     arguments = _document(context, host, slot, release, before, images)
-    _on(context, host).detached(context, "slots.ground", arguments)
+    with evidence.on_failure(context, host, slot, {}):
+        _on(context, host).detached(context, "slots.ground", arguments)
+    ready.wait(context)
 
 
 @step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)
@@ -119,7 +116,8 @@ def prepare(
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
     arguments = _document(context, host, slot, release, before, images)
-    return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
+    with evidence.on_failure(context, host, slot, arguments["checks"]):
+        return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
 
 def _document(
@@ -132,9 +130,10 @@ def _document(
 ) -> dict[str, Any]:
     """Return what a host needs to know of a release; the files that it mounts are there then."""
     what, machine = wanted.of(context, release), _on(context, host)
-    present = machine.call(context, "look.model", reads=True)["model"]
+    seen = machine.known.pop("model", None) or machine.call(context, "look.model", reads=True)
+    present = seen["model"]
     made = what.derive(slot, images[host], present)
-    _upload(context, machine, what, present)
+    _upload(context, machine, what, seen["files"])
     return {
         "slot": slot,
         "release": release,
@@ -146,14 +145,13 @@ def _document(
 
 
 def _upload(
-    context: Context, machine: Machine, what: wanted.Wanted, present: Mapping[str, Any] | None
+    context: Context, machine: Machine, what: wanted.Wanted, there: Collection[str]
 ) -> None:
-    """Send the files that the host's present document does not mention: their folders are named by content."""
-    there = json.dumps(present or {})
+    """Send the files that the host does not have whole: their folders are named by content."""
     needed = [
         (each.source if each.source is not None else each.content, str(each.path), each.mode)
         for each in what.placed.uploads
-        if "/".join(each.path.parts[:2]) not in there
+        if "/".join(each.path.parts[:3]) not in there
     ]
     if needed:
         machine.put_all(context, needed)

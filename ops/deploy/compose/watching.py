@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ops.deploy.compose import fleet, steps
+from ops.deploy.compose import evidence, fleet, steps, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
-from ops.kernel.deadline import Deadline, minutes
+from ops.kernel.deadline import minutes
 from ops.kernel.errors import Interrupted, OpsError, StepFailed, TakenOver
 from ops.kernel.steps import step
 
 MARGIN: Final = 60.0
 """Seconds that a watch may take beside its own time."""
-_EVIDENCE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,12 @@ def share(context: Context, host: str, slot: str, percent: int, before: str) -> 
     interruptible=True,
 )
 def watch(
-    context: Context, hosts: list[str], slots: dict[str, str], percent: int, seconds: float
+    context: Context,
+    hosts: list[str],
+    slots: dict[str, str],
+    release: str,
+    percent: int,
+    seconds: float,
 ) -> Watched:
     """Compare what the proxies count of the new version with what they counted of the one before.
 
@@ -71,6 +74,7 @@ def watch(
         context: Surroundings.
         hosts: Which hosts.
         slots: The slot with the new version, by host.
+        release: The new version.
         percent: Of the requests that it gets, for the title.
         seconds: How long.
 
@@ -105,7 +109,7 @@ def watch(
         if isinstance(error, TakenOver | Interrupted):
             raise error
     if worse:
-        raise _failure(context, worse, slots)
+        raise _failure(context, worse, slots, release)
     if failed:
         raise failed[0]
     for name, numbers in outcome.done.items():
@@ -114,16 +118,14 @@ def watch(
 
 
 def _failure(
-    context: Context, worse: dict[str, dict[str, Any]], slots: dict[str, str]
+    context: Context, worse: dict[str, dict[str, Any]], slots: dict[str, str], release: str
 ) -> StepFailed:
     """Keep the evidence of every host on which the new version is worse; return what a person is told."""
-    own = dataclasses.replace(context, deadline=Deadline(_EVIDENCE_SECONDS))
     kept = []
     for name in worse:
-        try:
-            kept.append(f"{steps.evidence(own, name, slots[name], '-watch')} on {name}")
-        except OpsError as error:  # what was found weighs more than that it could not be kept
-            context.note(f"no evidence: {error}")
+        asked = wanted.checks(context.settings, release, slots[name])
+        if folder := evidence.keep(context, name, slots[name], asked):
+            kept.append(str(folder))
     lines = [f"{name}: {each['worse']}" for name, each in worse.items()]
     last = [each["why"] for each in worse.values() if each["why"]]
     return StepFailed(

@@ -14,10 +14,12 @@ from ops.kernel.settings.values import (
     Filled,
     Flag,
     FrozenMap,
+    Kept,
     Pause,
     Points,
     Port,
     Shares,
+    Size,
     Text,
     VariableName,
     Wave,
@@ -47,6 +49,10 @@ class Environment(Model):
     and on the hosts are logged in to it. Default: a temporary one here that the hosts reach through SSH."""
     registry_image: Text = "registry:2"
     """Image of the temporary registry."""
+    allow_down: Kept = 0
+    """How many of the hosts may be down at a deploy: they are left out, and come along with the next one; never all."""
+    free_disk: Size | None = None
+    """Space that must be free for a deploy, here and on each host: "5GB", "500MB"; default: 5GB, for `local` 1GB."""
     port: Port = 8080
     """Port of the proxy on 127.0.0.1."""
     bake: Pause = 10.0

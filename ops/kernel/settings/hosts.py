@@ -15,7 +15,7 @@ OF_COMPOSE: Final = (
     *("hosts", "base_folder"),
     *("bake", "bake_errors", "bake_latency", "rollout", "wave", "warm"),
 )
-OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key")
+OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key", "allow_down")
 
 
 def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:

@@ -26,6 +26,7 @@ VARIABLE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 DATABASE_PATTERN: Final = r"[a-z][a-z0-9_]{0,29}"
 DURATION_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([smh])"
 ROUTE_PATTERN: Final = r"/[A-Za-z0-9._~!$&()*+,;=:@%/-]*"
+SIZE_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([MGT]B)"
 AGE_PATTERN: Final = r"(\d+)\s*([hdw])"
 WAVE_PATTERN: Final = r"(?:[1-9][0-9]?|100)%"
 EXTENSION_PATTERN: Final = (
@@ -33,6 +34,7 @@ EXTENSION_PATTERN: Final = (
 )
 LONGEST_SECONDS: Final = 24 * 3600.0
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SHELL_WORDS: Final = frozenset({"|", "||", "&&", ";", "&", ">", ">>", "<", "2>&1"})
 
 
@@ -151,6 +153,19 @@ def age(value: object) -> float:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def size(value: object) -> int:
+    """Read a size such as "5GB" and return bytes.
+
+    Raises:
+        ValueError: It is none, or zero.
+    """
+    found = re.fullmatch(SIZE_PATTERN, value.strip()) if isinstance(value, str) else None
+    result = int(float(found[1]) * _BYTES[found[2]]) if found and len(found[1]) <= 10 else 0
+    if not result:
+        raise ValueError(f'must be a size such as "500MB" or "5GB", not {str(value)[:60]!r}')
+    return result
+
+
 def _relative(value: Path) -> Path:
     text = str(value)
     _text(text)
@@ -238,6 +253,12 @@ Age = Annotated[
     float,
     BeforeValidator(age),
     WithJsonSchema({"type": "string", "pattern": f"^{AGE_PATTERN}$"}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(size),
+    PlainSerializer(lambda value: f"{value // 10**6}MB", when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^{SIZE_PATTERN}$"}),
 ]
 Extension = Annotated[
     str,

@@ -76,7 +76,7 @@ def test_no_answer_and_half_an_answer_are_failures() -> None:
     def server(name: str, **seen: int) -> Server:
         none = ("hrsp_1xx", "hrsp_2xx", "hrsp_4xx", "hrsp_5xx", "econ", "eresp", "rtime", "ttime")
         numbers = {**dict.fromkeys(none, 0), **seen}
-        return Server("web", "blue", name, "ready", "UP", "L7OK", "", 1, 0, 0, numbers)
+        return Server("web", "blue", name, "ready", "UP", "L7OK", "", 1, 1, 0, 0, numbers)
 
     first = server("web/blue1", hrsp_2xx=90, hrsp_4xx=4, hrsp_5xx=3, econ=2, eresp=1, rtime=20)
     second = server("web/blue2", hrsp_2xx=100, rtime=40)
