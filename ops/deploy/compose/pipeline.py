@@ -33,7 +33,8 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
     with files.scratch("invops-plan-") as folder:
         git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
         what = wanted.read(context, folder / "all", release)
-        if _serves(what, now):
+        # One that a killed deploy switched to, and did not record, is deployed again: then it counts as good.
+        if _serves(what, now) and not now.unproved(release):
             return common.nothing("deploy", settings, release)
         words = _changes(what, now)
     for each in now.records:
