@@ -140,7 +140,9 @@ def judge(context: Context, found: Sequence[Finding], override: str, task: str) 
         return Verdict(override, tuple(found))
     name = context.settings.name
     lines = [f"{each.what} ({each.rule}): {each.hint}" for each in found]
-    what = "\n".join([f"the policy of {name} forbids this {task}", *(f"  {line}" for line in lines)])
+    what = "\n".join(
+        [f"the policy of {name} forbids this {task}", *(f"  {line}" for line in lines)]
+    )
     raise NotPermitted(what, hint=f'inv {task} --env {name} --override "reason"')
 
 
