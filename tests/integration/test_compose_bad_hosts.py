@@ -102,4 +102,4 @@ def test_docker_that_is_missing_on_a_host_is_told(app: Small, tmp_path: Path) ->
     bare = tools(tmp_path / "bare", "docker")
     with sshd.running(extra=f"SetEnv PATH={bare}\n") as host:
         on(app, host)
-        check(app, app.deploy(), 2, host.name, "docker", "inv setup.server")
+        check(app, app.deploy(), 2, host.name, "docker is not installed")
