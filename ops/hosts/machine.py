@@ -91,7 +91,7 @@ class Machine(ABC):
         self.lease: dict[str, Any] | None = None
         """The lease that our changes name, while we hold it."""
         self.known: dict[str, Any] = {}
-        """What was seen when the lease was taken and nobody has changed since: `observed`, `model`, `tags`.
+        """What was seen when the lease was taken and nobody has changed since: `observed`, `tags`.
         Whoever uses a part takes it out."""
         self.round_trips = 0
         """How often something was asked so far."""

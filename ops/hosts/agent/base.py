@@ -109,6 +109,21 @@ def _known(path: Path) -> Path:
     return path.with_name(f"{path.name}.known")
 
 
+def read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one when there is no file.
+
+    Raises:
+        Refused: It is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Refused("failed", f"{path} is damaged", str(error)) from error
+    return found
+
+
 def write(path: Path, data: str | bytes, mode: int = 0o600) -> None:
     """Write a file atomically, on disk when this returns; its folder must be there."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
