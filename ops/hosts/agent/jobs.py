@@ -165,7 +165,7 @@ def _end(folder: Path) -> None:
 
 def _ended(folder: Path) -> dict[str, Any]:
     told = _read(folder / "result.json")
-    if not told and shutil.disk_usage(folder).free < _FULL:
+    if not told and folder.exists() and shutil.disk_usage(folder).free < _FULL:
         verb = folder.name.rpartition("-")[0]
         full = Refused(
             "failed", f"{verb} gave no answer", "No space left on device", "make room: df -h"
