@@ -140,11 +140,10 @@ def judge(context: Context, found: Sequence[Finding], override: str, task: str) 
         return Verdict(override, tuple(found))
     name = context.settings.name
     lines = [f"{each.what} ({each.rule}): {each.hint}" for each in found]
-    raise NotPermitted(
-        f"the policy of {name} forbids this {task}",
-        why=lines[0] if len(lines) == 1 else "\n".join(["", *(f"  {line}" for line in lines)]),
-        hint=f'inv {task} --env {name} --override "reason"',
+    what = "\n".join(
+        [f"the policy of {name} forbids this {task}", *(f"  {line}" for line in lines)]
     )
+    raise NotPermitted(what, hint=f'inv {task} --env {name} --override "reason"')
 
 
 def _branch(context: Context, revision: git.Revision, branch: str) -> list[Finding]:

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ from typing import Any, Final
 from ops.hosts import agent_file, runner
 from ops.hosts.detached import ConnectionLost, Job
 from ops.hosts.output import Lines
+from ops.hosts.place import Place as Place
 from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -46,35 +46,6 @@ _KINDS: Final[Mapping[str, type[OpsError]]] = {
     "permission": NotPermitted,
 }
 _NO_PYTHON: Final = 127
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """The folder of an environment on its machines.
-
-    Args:
-        base: The folder.
-        application: Whose it is.
-        environment: And of which environment.
-        repository: First commit of the application's repository, the same in every clone; empty when unknown.
-    """
-
-    base: str
-    application: str
-    environment: str
-    repository: str = ""
-
-    @property
-    def project(self) -> str:
-        """Name of its Compose project."""
-        return f"{self.application}-{self.environment}"
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what every verb is told."""
-        owner = {"application": self.application, "environment": self.environment}
-        if self.repository:
-            owner["repository"] = self.repository
-        return {"base": self.base, "owner": owner}
 
 
 class Machine(ABC):
@@ -154,22 +125,6 @@ class Machine(ABC):
                 last = dataclasses.replace(context, deadline=Deadline(LAST_WORDS))
                 self._ask(last, "jobs.cancel", {"id": job.id})
             raise
-
-    def leave(
-        self, context: Context, verb: str, arguments: Mapping[str, Any], seconds: float
-    ) -> None:
-        """Start a verb in a process that nobody waits for and that outlives this run and its lease.
-
-        Args:
-            context: Gives the deadline for the start.
-            verb: One that looks by itself whether it still may change something.
-            arguments: JSON values.
-            seconds: How long it may take.
-        """
-        guard.effect(f"{verb} on {self.name}")
-        job = {"id": f"{verb}-{uuid.uuid4().hex[:12]}", "verb": verb, "limit": seconds}
-        inner = {**self.place.arguments(), **arguments}
-        self._ask(context, "jobs.start", {**job, "arguments": inner})
 
     def put(self, context: Context, content: bytes | Path, path: str, mode: int = 0o600) -> None:
         """Write a file below the environment's folder, whole or not at all.

@@ -161,8 +161,8 @@ def test_broken_rules_are_refused_or_recorded(context_of: Contexts) -> None:
     with pytest.raises(NotPermitted) as caught:
         policy.judge(context, [one, two], "", "deploy")
     assert caught.value.exit_code == 5
-    assert caught.value.why.splitlines() == [
-        "",
+    assert caught.value.what.splitlines() == [
+        "the policy of development forbids this deploy",
         "  there is work (clean): commit it",
         "  nothing is deployed (freeze): wait",
     ]

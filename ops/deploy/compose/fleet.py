@@ -11,10 +11,11 @@ from ops.hosts import machines
 from ops.hosts.haproxy import SLOTS
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
+from ops.kernel.errors import OpsError
 from ops.kernel.settings import limit
 from ops.kernel.settings.models import Settings
 
-ASK = 5.0
+ASK = 10.0
 """Seconds for a host that the run leaves alone."""
 
 
@@ -189,16 +190,22 @@ def left_out(context: Context) -> dict[str, str]:
     """Return what the run means for the hosts that it leaves alone, for a person; nothing when there are none."""
     gone, others = context.settings.left_out, machines.left_out(context)
     asked = context.within(ASK)
-    up = others.without({name for name, why in gone.items() if why != limit.NOT_NAMED})
-    found = up.each(lambda one: _host(one.name, _look(asked, one)).release)
-    words = {}
-    for machine in others:
-        name = machine.name
-        if name in found.done:
-            words[name] = f"{name} stays on {found.done[name] or 'nothing'}"
-        else:
-            words[name] = f"{name} is down and stays as it is"
-    return {"left out": "; ".join(words.values())} if words else {}
+
+    def words(machine: Machine) -> str:
+        if gone[machine.name] != limit.NOT_NAMED:
+            return f"{machine.name} is down and stays as it is"
+        try:
+            release = _host(machine.name, _look(asked, machine)).release
+        except OpsError:
+            return f"{machine.name} does not answer and stays as it is"
+        return f"{machine.name} stays on {release or 'nothing'}"
+
+    # The plan is made again under the lock of the others: what these say meanwhile does not change it.
+    new = others.without({each.name for each in others if "stays" in each.known})
+    for name, told in new.each(words).complete().items():
+        others[name].known["stays"] = told
+    found = [each.known["stays"] for each in others]
+    return {"left out": "; ".join(found)} if found else {}
 
 
 def _look(context: Context, machine: Machine, images: bool = False) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from ops.kernel.steps import step
 
 SWITCH_SECONDS = 30.0
 """How long the proxy may take to find a healthy slot alive."""
-_WARM_MARGIN = 24 * 3600.0
-"""Seconds that the end of a warm slot may wait for those who hold the lock then."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def _switch_back(
     if before:
         route(context, host, before)
     if before and not filled:  # nothing will be emptied: its workers end, and it stays warm
-        _end(context, host, slot, warm=True)
+        _end(context, host, slot, context.settings.environment.warm)
 
 
 @step(title="Switch {host} to slot {slot}", limit=minutes(2), undo=_switch_back)
@@ -179,19 +177,17 @@ def retire(context: Context, host: str, slot: str, warm: float) -> Retired:
         slot: Which slot.
         warm: Seconds that they stay; a job on the host stops them then, see ops/hosts/agent/warm.py.
     """
-    if warm:  # first: whoever is killed after this has left nothing running for ever
-        arguments = {"project": fleet.project(context.settings), "slot": slot, "seconds": warm}
-        _on(context, host).leave(context, "warm.end", arguments, warm + _WARM_MARGIN)
-    return _end(context, host, slot, warm=warm > 0)
+    return _end(context, host, slot, warm)
 
 
-def _end(context: Context, host: str, slot: str, *, warm: bool) -> Retired:
+def _end(context: Context, host: str, slot: str, warm: float) -> Retired:
     longest = max((each.stop_timeout for each in context.settings.services.values()), default=30.0)
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
         "drain": longest,
-        "warm": warm,
+        "warm": warm > 0,
+        "seconds": warm,
         "limit": context.deadline.remaining(),
     }
     return Retired(**_on(context, host).detached(context, "slots.retire", arguments))

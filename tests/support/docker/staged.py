@@ -37,6 +37,8 @@ def production_of(staging: Small, policy: str, *, without: str = "") -> Iterator
     try:
         yield made
     finally:
+        made.put("ops.toml", text)
+        made.commit("no production")
         remove(made)
 
 
