@@ -19,6 +19,7 @@ from typing import Any, Final
 from ops.hosts import agent_file, runner
 from ops.hosts.detached import ConnectionLost, Job
 from ops.hosts.output import Lines
+from ops.hosts.place import Place as Place
 from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -47,35 +48,6 @@ _KINDS: Final[Mapping[str, type[OpsError]]] = {
 _NO_PYTHON: Final = 127
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """The folder of an environment on its machines.
-
-    Args:
-        base: The folder.
-        application: Whose it is.
-        environment: And of which environment.
-        repository: First commit of the application's repository, the same in every clone; empty when unknown.
-    """
-
-    base: str
-    application: str
-    environment: str
-    repository: str = ""
-
-    @property
-    def project(self) -> str:
-        """Name of its Compose project."""
-        return f"{self.application}-{self.environment}"
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what every verb is told."""
-        owner = {"application": self.application, "environment": self.environment}
-        if self.repository:
-            owner["repository"] = self.repository
-        return {"base": self.base, "owner": owner}
-
-
 class Machine(ABC):
     """One machine.
 
@@ -90,7 +62,7 @@ class Machine(ABC):
         self.lease: dict[str, Any] | None = None
         """The lease that our changes name, while we hold it."""
         self.known: dict[str, Any] = {}
-        """What was seen when the lease was taken and nobody has changed since: `observed`, `model`, `tags`.
+        """What was seen when the lease was taken and nobody has changed since: `observed`, `tags`.
         Whoever uses a part takes it out."""
         self.round_trips = 0
         """How often something was asked so far."""

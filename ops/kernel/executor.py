@@ -72,7 +72,7 @@ class Executor(InvokeExecutor):
         assert self.core is not None  # Program always gives what it parsed
         if self.core[0].args.echo.value:
             raise ConfigurationError(
-                "-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME"
+                "-e is Invoke's echo flag", hint=f"inv {_name(calls[0])} --env NAME"
             )
         if self.core.remainder and not _takes_words(calls):
             # Whoever writes `deploy -- --dry-run` must not get a deploy.
@@ -111,7 +111,7 @@ class Executor(InvokeExecutor):
         bound.update(given)
         down = {**(inherited or {}), **bound}
         children = [[self._child(each, down) for each in group] for group in (task.pre, task.post)]
-        return Node(task, call.called_as or task.name, bound, *children)
+        return Node(task, _name(call), bound, *children)
 
     def _child(self, each: Any, down: dict[str, Any]) -> Node:
         call = each if isinstance(each, Call) else Call(each)
@@ -177,6 +177,12 @@ def perform(node: Node, core_dry: bool, out: TextIO, words: Sequence[str] = ()) 
         return _unread(out)
     except (Exception, KeyboardInterrupt) as error:
         return show_error(error, options, out)
+
+
+def _name(call: Call) -> str:
+    """Return what a person types for a task: its namespace alone when it is the default there."""
+    name: str = call.called_as or call.task.name
+    return name.rpartition(".")[0] if call.task.is_default and "." in name else name
 
 
 def _takes_words(calls: Sequence[Call]) -> bool:

@@ -33,7 +33,7 @@ def cleanup(call: Invocation) -> Report:
     limited=True,
     help={"retry_after": "Seconds that clients are told to wait (default: 300)."},
 )
-def on(call: Invocation, retry_after: int = 300) -> Report:
+def on(call: Invocation, retry_after: str = "300") -> Report:
     """Answer every request with 503 and Retry-After, from the proxy; requests that are there end first."""
     from ops.deploy.compose import front
     from ops.hosts import envlock

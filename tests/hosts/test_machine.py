@@ -208,7 +208,10 @@ def test_work_of_no_run_outlives_the_next_holder_of_the_lease(made: World) -> No
     (made.folder / "go").touch()
     (place,) = (made.base / "jobs").iterdir()
     assert eventually((place / "result.json").exists, 30)
-    assert json.loads((place / "result.json").read_text()) == {"ok": True, "result": {"worked": True}}
+    assert json.loads((place / "result.json").read_text()) == {
+        "ok": True,
+        "result": {"worked": True},
+    }
 
 
 def test_arguments_of_detached_work_are_nowhere_on_disk(made: World) -> None:

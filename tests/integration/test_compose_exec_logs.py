@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -29,6 +30,7 @@ def site(docker_engine: None) -> Iterator[Small]:
 
 def given(site: Small, text: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a task whose standard input is `text`."""
+    words = (words[0], "--env", site.environment, *words[1:])
     return subprocess.run(
         [*site.program, *words], cwd=site.folder, input=text, capture_output=True, text=True,
         check=False, timeout=120, env={**clean_variables(), "OPS_HOME": str(site.base)},
@@ -92,7 +94,6 @@ def test_command_without_container_runs_in_one_of_its_own(site: Small) -> None:
         (("start",), 3, "runs as containers"),
         (("stop",), 3, "runs as containers"),
     ],
-    ids=" ".join,
 )
 def test_bad_input_is_one_line(
     site: Small, words: tuple[str, ...], code: int, message: str
@@ -106,27 +107,22 @@ def test_bad_input_is_one_line(
 
 def test_command_on_a_terminal_has_one(site: Small) -> None:
     here, there = os.openpty()
-    command = [
-        *site.program,
-        "exec",
-        "--",
-        "python3",
-        "-c",
-        "import sys; print(sys.stdin.isatty())",
-    ]
-    process = subprocess.Popen(
-        command, cwd=site.folder, stdin=there, stdout=there, stderr=subprocess.PIPE,
-        env={**clean_variables(), "OPS_HOME": str(site.base)},
-    )  # fmt: skip
-    os.close(there)
-    printed = b""
-    try:
-        while chunk := os.read(here, 1024):
-            printed += chunk
-    except OSError:  # how a pseudo-terminal ends
-        pass
-    assert process.wait(60) == 0
-    assert b"True" in printed
+    say = "import sys; print(sys.stdin.isatty(), input())"
+    words = ["exec", "--env", site.environment, "--", "python3", "-c", say]
+    environment = {**clean_variables(), "OPS_HOME": str(site.base)}
+    command = [*site.program, *words]
+    with subprocess.Popen(
+        command, cwd=site.folder, stdin=there, stdout=there, env=environment
+    ) as process:
+        os.close(there)
+        os.write(here, b"typed\n")
+        printed = b""
+        with contextlib.suppress(OSError):  # how a pseudo-terminal ends
+            while chunk := os.read(here, 1024):
+                printed += chunk
+        assert process.wait(60) == 0
+    os.close(here)
+    assert b"True typed" in printed
 
 
 def test_last_lines_are_merged_and_told_apart(site: Small) -> None:

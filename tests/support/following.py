@@ -46,9 +46,10 @@ def following(process: subprocess.Popen[str]) -> Iterator[Following]:
 
     thread = threading.Thread(target=collect, daemon=True)
     thread.start()
-    try:
-        yield made
-    finally:
-        process.kill()
-        process.wait()
-        thread.join(10)
+    with process:  # closes its outputs
+        try:
+            yield made
+        finally:
+            process.kill()
+            process.wait()
+            thread.join(10)

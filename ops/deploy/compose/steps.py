@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from ops.database import ready
-from ops.deploy.compose import evidence, fleet, wanted
+from ops.deploy.compose import evidence, fleet, kept, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
@@ -60,19 +59,13 @@ def _on(context: Context, host: str) -> Machine:
 
 
 def _clear(
-    context: Context,
-    result: object,
-    host: str,
-    slot: str,
-    release: str,
-    before: str,
-    images: object,
+    context: Context, result: object, host: str, slot: str, release: str, before: str
 ) -> None:
     """Empty the slot; the evidence is kept first, unless the step that failed did so."""
     if not evidence.folder(context, host).exists():
         asked = wanted.checks(context.settings, release, slot)
-        if kept := evidence.keep(context, host, slot, asked):
-            context.note(f"evidence of {host}: {kept}")
+        if place := evidence.keep(context, host, slot, asked):
+            context.note(f"evidence of {host}: {place}")
     there = {"project": fleet.project(context.settings), "slot": slot}
     limit = {"limit": context.deadline.remaining()}
     _on(context, host).detached(context, "slots.clear", {**there, **limit})
@@ -85,7 +78,6 @@ def ground(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> None:
     """Start the services that are not switched, such as the database, before the migrations need it.
 
@@ -93,7 +85,7 @@ def ground(
         StepFailed: One does not come up; the last lines of its log are the reason.
         ConnectionFailed: The database takes no connections.
     """
-    arguments = _document(context, host, slot, release, before, images)
+    arguments = _document(context, host, slot, release, before)
     with evidence.on_failure(context, host, slot, {}):
         _on(context, host).detached(context, "slots.ground", arguments)
     ready.wait(context)
@@ -106,14 +98,13 @@ def prepare(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> Prepared:
     """Start the release in the idle slot and wait until it is healthy; what serves is not touched.
 
     Raises:
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
-    arguments = _document(context, host, slot, release, before, images)
+    arguments = _document(context, host, slot, release, before)
     with evidence.on_failure(context, host, slot, arguments["checks"]):
         return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
@@ -124,14 +115,10 @@ def _document(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
-    """Return what a host needs to know of a release; the files that it mounts are there then."""
-    what, machine = wanted.of(context, release), _on(context, host)
-    seen = machine.known.pop("model", None) or machine.call(context, "look.model", reads=True)
-    present = seen["model"]
-    made = what.derive(slot, images[host], present)
-    _upload(context, machine, what, seen["files"])
+    """Return what a host needs to know of a release, from what it keeps of it itself."""
+    what, found = kept.read(context, _on(context, host), release)
+    made = what.derive(slot, found["kept"]["images"], found["model"])
     return {
         "slot": slot,
         "release": release,
@@ -140,19 +127,6 @@ def _document(
         "checks": what.checks(slot),
         "limit": context.deadline.remaining(),
     }
-
-
-def _upload(
-    context: Context, machine: Machine, what: wanted.Wanted, there: Collection[str]
-) -> None:
-    """Send the files that the host does not have whole: their folders are named by content."""
-    needed = [
-        (each.source if each.source is not None else each.content, str(each.path), each.mode)
-        for each in what.placed.uploads
-        if "/".join(each.path.parts[:3]) not in there
-    ]
-    if needed:
-        machine.put_all(context, needed)
 
 
 def _switch_back(

@@ -70,6 +70,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     front.tell(slot, "state drain")
     waiting.healthy(front, ids, arguments.get("checks") or {}, until)
     made.keep(base.of(arguments), ids)
+    made.settle(base.of(arguments), [each for each in containers.project(project) if not each.slot])
     record = {
         "release": arguments["release"],
         "images": {each.service: each.image for each in containers.inspected(ids)},
