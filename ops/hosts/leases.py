@@ -180,6 +180,7 @@ class _Held:
     def _take(self, asked: Context, machine: Machine) -> None:
         arguments = {"run": self._run, "ttl": TTL, "holder": self._about}
         arguments["project"] = machine.place.project
+        arguments["images"] = {"proxy": asked.settings.environment.proxy_image}
         began = time.monotonic()
         # It is known before the answer comes, so that it is given back whatever happens to the answer.
         machine.lease = {"run": self._run, "fencing": 0}
@@ -195,6 +196,10 @@ class _Held:
         machine.known = {"tags": answer["tags"]}
         if answer["observed"]:
             machine.known["observed"] = answer["observed"]
+            machine.known["model"] = {
+                "model": answer["observed"]["document"],
+                "files": answer["files"],
+            }
         self._fresh[machine.name] = began
 
     def _beat(self) -> None:

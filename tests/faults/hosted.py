@@ -57,6 +57,10 @@ class Hosted(Lane, Small):
     host: Host = field(kw_only=True)
     ended: Ran = field(default_factory=lambda: Ran(0, "", ""))
 
+    def run(self, *words: str, **variables: str) -> Ran:
+        """Run a task to its end."""
+        return self.begin(*words, "--quiet", **variables).wait(PATIENCE)
+
     def get(self, path: str) -> http.Answer:
         """Ask the application through its proxy."""
         return http.get(f"http://{self.host.address}:{self.port}{path}", timeout=10)
@@ -69,7 +73,7 @@ class Hosted(Lane, Small):
         """Return the release that answers, empty when nothing does."""
         try:
             return self.version()
-        except (OSError, ValueError, KeyError, ConnectionFailed):
+        except (OSError, ValueError, TypeError, ConnectionFailed):  # no answer, or the proxy's own
             return ""
 
     def plan(self) -> list[dict[str, Any]]:
@@ -162,7 +166,7 @@ def hosted(base: Path, host: Host, server: forks.Forks, *, disk: int = 0) -> Ite
         if disk:
             host.inside("mkdir", "-p", lane.where)
             host.inside("python3", "-c", MOUNT, lane.where, f"size={disk},mode=700")
-        ran = lane.begin("deploy", "--quiet").wait(PATIENCE)
+        ran = lane.deploy()
         assert ran.code == 0, ran.text
         try:
             yield lane

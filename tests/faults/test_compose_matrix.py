@@ -133,14 +133,14 @@ def test_proxy_restarted_at_each_step_comes_back_with_the_right_slot(
     lane: Hosted, steps: list[Step]
 ) -> None:
     old, new = lane.serves(), lane.change()
-    expected = [old]
     switch = next(number for number, each in enumerate(steps) if each["id"].startswith("switch"))
     for number, _ in enumerate(lane.stopped(moments(steps, "SIGSTOP", "started"))):
         lane.host.inside("docker", "restart", "--time=0", f"{lane.project}-invops-proxy-1")
         assert answers_again(lane)
-        expected = [new] if number > switch else [old]
-        seen = {lane.serves() for _ in range(20)}
-        assert seen == set(expected), f"{steps[number]['id']}: {seen} serve"
+        expected = new if number > switch else old
+        # It may not know the addresses yet: what fails during a restart is counted apart.
+        seen = {lane.serves() for _ in range(20)} - {""}
+        assert seen == {expected}, f"{steps[number]['id']}: {seen} serve"
     assert lane.ended.code == 0, lane.ended.text
     lane.assert_settled(new)
 

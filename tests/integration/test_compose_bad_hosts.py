@@ -95,11 +95,11 @@ def test_docker_that_is_missing_here_is_told(app: Small, tmp_path: Path) -> None
 def test_engine_that_does_not_answer_here_is_told(app: Small, tmp_path: Path) -> None:
     ran = app.deploy(DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert ran.code in (1, 4), ran.text
-    check(app, ran, ran.code, "engine does not answer")
+    check(app, ran, ran.code, "Cannot connect to the Docker daemon")
 
 
 def test_docker_that_is_missing_on_a_host_is_told(app: Small, tmp_path: Path) -> None:
     bare = tools(tmp_path / "bare", "docker")
     with sshd.running(extra=f"SetEnv PATH={bare}\n") as host:
         on(app, host)
-        check(app, app.deploy(), 2, host.name, "docker", "inv setup.server")
+        check(app, app.deploy(), 2, host.name, "docker is not installed")

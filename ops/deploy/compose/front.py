@@ -64,7 +64,7 @@ def status(context: Context) -> Report:
         if each["maintenance"]
     }
     hints = [
-        *(f"the proxy of {name} does not answer: inv drift says why" for name in silent),
+        *([f"inv drift --env {context.settings.name} says why"] if silent else []),
         *(["inv maintenance.off serves again"] if facts else []),
     ]
     serves = {name: f"{each['release']} ({each['serving']})" for name, each in data.items()}
@@ -73,7 +73,7 @@ def status(context: Context) -> Report:
         for name, each in data.items()
     )
     return Report(
-        shown,
+        f"the proxy of {', '.join(silent)} does not answer" if silent else shown,
         tables=(Table(_COLUMNS, rows),) if rows else (),
         facts=facts,
         hints=tuple(hints),

@@ -196,6 +196,7 @@ def fetched(
                 "login": registry.credentials(context) if login else None,
                 "limit": context.deadline.remaining(),
             }
+            machine.known.pop("tags", None)
             found = machine.detached(context, "images.pull", asked)["ids"]
         return {key: found[key] for key in names}
 
@@ -222,9 +223,8 @@ def there(context: Context, names: Mapping[str, str]) -> dict[str, dict[str, str
     """Return by host the id of each image, empty for one that is missing."""
 
     def look(machine: Machine) -> dict[str, str]:
-        known = machine.known.get("tags", {})
-        if names.keys() == {key for key, name in names.items() if name in known}:
-            return {key: known[name] for key, name in names.items()}
+        if "tags" in machine.known:
+            return {key: machine.known["tags"].get(name, "") for key, name in names.items()}
         found = machine.call(context, "images.there", {"tags": dict(names)}, reads=True)
         return dict(found["ids"])
 

@@ -74,64 +74,43 @@ def choose(context: Context, now: fleet.Fleet, to: str) -> releases.Release:
     return found
 
 
-def _forget(context: Context, result: object, release: str, **_: object) -> None:
-    machines.of(context).each(
-        lambda one: one.call(context, "releases.forget", {"release": release}, reads=False)
-    ).complete()
-
-
-@step(title="Keep {release} on the hosts", limit=minutes(2), undo=_forget)
-def keep(
-    context: Context,
-    release: str,
-    history: dict[str, Any],
-    images: dict[str, dict[str, str]],
-    references: dict[str, str],
-) -> None:
-    """Write what it takes to run the release onto every host, with the files that it mounts.
+@step(title="Write down what {release} is", limit=30)
+def describe(context: Context, release: str, history: dict[str, Any]) -> None:
+    """Write the release's record here: the hosts get it with the release, migrations look what came with it.
 
     Args:
         context: Surroundings.
         release: The release, unpacked here.
         history: What the hosts know of it already, see `history`.
-        images: By host: id of the image of each service there.
-        references: Where hosts fetched them from, by digest.
+    """
+    settings = context.settings
+    known = releases.load(settings, release)
+    made = dataclasses.replace(known, created=time.time(), good=False, **history)
+    releases.save(settings, made)
+
+
+def content(
+    context: Context, release: str, ids: Mapping[str, str], references: Mapping[str, str]
+) -> tuple[wanted.Wanted, dict[str, Any]]:
+    """Return a release that is unpacked here, and what a host keeps of it (see the agent's releases.py).
+
+    Args:
+        context: Surroundings.
+        release: The release.
+        ids: Id of the image of each service on the host.
+        references: Where it fetched them from, by digest.
     """
     what = wanted.of(context, release)
-    record = dataclasses.replace(
-        releases.load(context.settings, release), created=time.time(), good=False, **history
-    )
-    releases.save(context.settings, record)  # migrations look here what came with the release
     packed = _packed(what)
     # Two machines unpack a release into different folders: that is no difference.
     text = json.dumps(packed, sort_keys=True).replace(json.dumps(packed["folder"])[1:-1], "")
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    about = {
-        "release": dataclasses.asdict(record),
-        "references": references,
-        "digest": digest,
+    return what, {
+        "release": dataclasses.asdict(releases.load(context.settings, release)),
+        "images": dict(ids),
+        "references": dict(references),
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
         "wanted": packed,
     }
-    uploads = {str(each.path): each for each in what.placed.uploads}
-
-    def send(machine: Machine) -> None:
-        kept = {**about, "images": images[machine.name]}
-        asked = {"release": release, "kept": kept, "files": list(uploads)}
-        missing = machine.call(context, "releases.keep", asked, reads=False)["missing"]
-        needed = (uploads[name] for name in missing)
-        machine.put_all(
-            context,
-            [
-                (
-                    each.source if each.source is not None else each.content,
-                    str(each.path),
-                    each.mode,
-                )
-                for each in needed
-            ],
-        )
-
-    machines.of(context).each(send).complete()
 
 
 def mark(context: Context, release: str, facts: Mapping[str, Any]) -> None:
@@ -162,23 +141,22 @@ def record(
         "left_out": dict(context.settings.left_out),
         **({"backup": backup} if backup else {}),
     }
-    mark(context, release, facts)
     settings = context.settings
     known = releases.load(settings, release)
     releases.save(settings, dataclasses.replace(known, **facts))
     asked = {
         "project": fleet.project(settings),
+        "release": release,
+        "facts": facts,
         "keep": [release, *before],
         "count": settings.environment.keep_releases,
     }
     found = machines.of(context).each(
-        lambda one: one.call(context, "releases.prune", asked, reads=False)
+        lambda one: one.call(context, "releases.settle", asked, reads=False)
     )
-    for name, each in found.done.items():
-        for line in each["removed"]:
-            context.note(f"{name}: removed {line}")
-    for error in found.failed.values():  # a release that serves well is not taken back for tidiness
-        context.note(f"could not remove old releases: {error}")
+    for name, each in found.complete().items():
+        for line in each["told"]:
+            context.note(f"{name}: {line}")
     _tidy(context, {release, *before})
 
 

@@ -50,12 +50,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
             dirty=revision.dirty,
         ),
         *_images(settings, release, verdict),
-        kept.keep.step(
-            release=release,
-            history=kept.history(now, release),
-            images=Ref("deliver", "ids"),
-            references=Ref("deliver", "references"),
-        ),
+        kept.describe.step(release=release, history=kept.history(now, release)),
         *_ground(what, moves),
         *common.database(context, release),
         *rollout.plan(what, moves, watched=True),
@@ -162,7 +157,9 @@ def _ground(what: wanted.Wanted, moves: Sequence[Move]) -> list[Step]:
     if settings.database is None or settings.migrations is None:
         return []
     started = [
-        steps.ground.step(move.host.name, group="ground", **move.content(what.release))
+        steps.ground.step(
+            move.host.name, group="ground", **move.content(what.release, brought=True)
+        )
         for move in moves
     ]
     installed = [build.dependencies.step(release=what.release)] if settings.python else []

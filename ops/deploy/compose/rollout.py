@@ -11,7 +11,7 @@ from ops.deploy import pipeline as common
 from ops.deploy.compose import fleet, steps, wanted, watching
 from ops.hosts.agent import routes
 from ops.hosts.haproxy import SLOTS
-from ops.kernel.plan import Step
+from ops.kernel.plan import Ref, Step
 from ops.kernel.settings.environment import Environment
 
 _TOGETHER: Final = 2
@@ -43,13 +43,20 @@ class Move:
         """Whether there is an old version to compare it with, and to go back to."""
         return bool(self.before) and (self.shared or self.host.serving != "mixed")
 
-    def content(self, release: str) -> dict[str, Any]:
-        """Return the arguments of the steps that put the release on the host."""
+    def content(self, release: str, *, brought: bool) -> dict[str, Any]:
+        """Return the arguments of the steps that put the release on the host.
+
+        Args:
+            release: Its id.
+            brought: Whether this run brought its images; else the host keeps all that it takes.
+        """
         return {
             "host": self.host.name,
             "slot": self.slot,
             "release": release,
             "before": self.before,
+            "images": Ref("deliver", "ids") if brought else None,
+            "references": Ref("deliver", "references") if brought else None,
         }
 
 
@@ -78,13 +85,15 @@ def plan(what: wanted.Wanted, some: Sequence[Move], *, watched: bool) -> list[St
     Args:
         what: The release.
         some: What happens to the hosts.
-        watched: Whether it gets shares first and is watched: a way back is not, it is wanted at once.
+        watched: Whether it gets shares first and is watched: a way back, to what the hosts keep, is wanted at once.
     """
     settings, release = what.settings, what.release
     chosen = settings.environment
     return [
         *(
-            steps.prepare.step(move.host.name, group="prepare", **move.content(release))
+            steps.prepare.step(
+                move.host.name, group="prepare", **move.content(release, brought=watched)
+            )
             for move in some
             if move.filled
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +59,19 @@ def _on(context: Context, host: str) -> Machine:
     return machines.of(context)[host]
 
 
+def _forget(context: Context, result: object, host: str, release: str, **_: object) -> None:
+    _on(context, host).call(context, "releases.forget", {"release": release}, reads=False)
+
+
 def _clear(
-    context: Context, result: object, host: str, slot: str, release: str, before: str
+    context: Context,
+    result: object,
+    host: str,
+    slot: str,
+    release: str,
+    before: str,
+    images: dict[str, dict[str, str]] | None,
+    references: dict[str, str] | None,
 ) -> None:
     """Empty the slot; the evidence is kept first, unless the step that failed did so."""
     if not evidence.folder(context, host).exists():
@@ -67,17 +79,20 @@ def _clear(
         if place := evidence.keep(context, host, slot, asked):
             context.note(f"evidence of {host}: {place}")
     there = {"project": fleet.project(context.settings), "slot": slot}
+    there["forget"] = release if images is not None else ""
     limit = {"limit": context.deadline.remaining()}
     _on(context, host).detached(context, "slots.clear", {**there, **limit})
 
 
-@step(title="Start what is not switched on {host}", limit=minutes(10))
+@step(title="Start what is not switched on {host}", limit=minutes(10), undo=_forget)
 def ground(
     context: Context,
     host: str,
     slot: str,
     release: str,
     before: str,
+    images: dict[str, dict[str, str]] | None,
+    references: dict[str, str] | None,
 ) -> None:
     """Start the services that are not switched, such as the database, before the migrations need it.
 
@@ -85,7 +100,7 @@ def ground(
         StepFailed: One does not come up; the last lines of its log are the reason.
         ConnectionFailed: The database takes no connections.
     """
-    arguments = _document(context, host, slot, release, before)
+    arguments = _document(context, host, slot, release, before, images, references)
     with evidence.on_failure(context, host, slot, {}):
         _on(context, host).detached(context, "slots.ground", arguments)
     ready.wait(context)
@@ -98,13 +113,24 @@ def prepare(
     slot: str,
     release: str,
     before: str,
+    images: dict[str, dict[str, str]] | None,
+    references: dict[str, str] | None,
 ) -> Prepared:
     """Start the release in the idle slot and wait until it is healthy; what serves is not touched.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: The idle slot.
+        release: What comes into it.
+        before: Slot that serves now, empty for none.
+        images: By host: id of the image of each service; None for a release that the host keeps.
+        references: Where hosts fetched them from, by digest; None likewise.
 
     Raises:
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
-    arguments = _document(context, host, slot, release, before)
+    arguments = _document(context, host, slot, release, before, images, references)
     with evidence.on_failure(context, host, slot, arguments["checks"]):
         return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
@@ -115,18 +141,41 @@ def _document(
     slot: str,
     release: str,
     before: str,
+    images: dict[str, dict[str, str]] | None,
+    references: dict[str, str] | None,
 ) -> dict[str, Any]:
-    """Return what a host needs to know of a release, from what it keeps of it itself."""
-    what, found = kept.read(context, _on(context, host), release)
-    made = what.derive(slot, found["kept"]["images"], found["model"])
+    """Return what a host needs to know of a release; the files that it mounts are there then."""
+    machine, given = _on(context, host), {}
+    if images is None:
+        what, seen = kept.read(context, machine, release)
+        ids = seen["kept"]["images"]
+    else:
+        ids = images[host]
+        what, given["kept"] = kept.content(context, release, ids, references or {})
+        seen = machine.known.pop("model", None) or machine.call(context, "look.model", reads=True)
+        _upload(context, machine, what, seen["files"])
     return {
+        **given,
         "slot": slot,
         "release": release,
-        "model": made.document,
+        "model": what.derive(slot, ids, seen["model"]).document,
         "proxy": what.proxy(before),
         "checks": what.checks(slot),
         "limit": context.deadline.remaining(),
     }
+
+
+def _upload(
+    context: Context, machine: Machine, what: wanted.Wanted, there: Collection[str]
+) -> None:
+    """Send the files that the host does not have whole: their folders are named by content."""
+    needed = [
+        (each.source if each.source is not None else each.content, str(each.path), each.mode)
+        for each in what.placed.uploads
+        if "/".join(each.path.parts[:3]) not in there
+    ]
+    if needed:
+        machine.put_all(context, needed)
 
 
 def _switch_back(

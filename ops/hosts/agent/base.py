@@ -17,11 +17,15 @@ def of(arguments: dict[str, Any]) -> Path:
     """Return the environment's folder, `base` of every verb's arguments.
 
     Raises:
-        Refused: It is missing or not absolute.
+        Refused: It is missing, not absolute, or below a file.
     """
     path = Path(str(arguments.get("base", "")))
     if not path.is_absolute() or ".." in path.parts:
         raise Refused("config", f"base folder {str(path)!r} is not an absolute path")
+    above = next(each for each in path.parents if each.exists())
+    if not above.is_dir():
+        hint = "correct base_folder in ops.toml"
+        raise Refused("config", f"cannot make {path}", f"{above} is a file", hint)
     return path
 
 

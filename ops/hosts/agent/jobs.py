@@ -27,6 +27,8 @@ GRACE = 5.0
 """Seconds between TERM and KILL."""
 KEPT = 7 * 24 * 3600.0
 """Seconds that the folder of an ended job stays."""
+_FULL = 1_000_000
+"""Bytes: with less a disk is full, and an answer could not be written."""
 _TICK = 0.02
 _CHUNK = 64 * 1024
 
@@ -163,6 +165,12 @@ def _end(folder: Path) -> None:
 
 def _ended(folder: Path) -> dict[str, Any]:
     told = _read(folder / "result.json")
+    if not told and shutil.disk_usage(folder).free < _FULL:
+        verb = folder.name.rpartition("-")[0]
+        full = Refused(
+            "failed", f"{verb} gave no answer", "No space left on device", "make room: df -h"
+        )
+        told = full.answer()
     return {"state": "done", "answer": told} if told else {"state": "lost"}
 
 

@@ -15,14 +15,30 @@ EVIDENCE = 10
 """How many failed runs keep their evidence."""
 
 
-def prune(arguments: dict[str, Any]) -> dict[str, Any]:
+def settle(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Write into a release's record that it serves well, then remove what nothing needs any more.
+
+    Args:
+        arguments: As `releases.mark` and `prune`.
+
+    Returns:
+        `told`: what was removed, or why nothing could be: a release that serves is not taken back for tidiness.
+    """
+    releases.mark(arguments)
+    try:
+        return {"told": [f"removed {each}" for each in prune(arguments)]}
+    except (Refused, OSError) as error:
+        return {"told": [f"could not remove old releases: {error}"]}
+
+
+def prune(arguments: dict[str, Any]) -> list[str]:
     """Remove releases beyond those that are kept, and what no kept release and no slot uses.
 
     Args:
         arguments: `lease`; `project`; `keep`: releases that stay in any case; `count`: how many good ones stay.
 
     Returns:
-        `removed`: what it was, in words.
+        What it was, in words.
     """
     lease.guard(arguments)
     folder = base.of(arguments)
@@ -40,7 +56,7 @@ def prune(arguments: dict[str, Any]) -> dict[str, Any]:
     for path in by_age[:-EVIDENCE]:
         shutil.rmtree(path, ignore_errors=True)
         removed.append(f"evidence of {path.name}")
-    return {"removed": removed}
+    return removed
 
 
 def staying(kept: Mapping[str, dict[str, Any]], keep: Collection[str], count: int) -> set[str]:

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, drift, lease
+from ops.hosts.agent import base, containers, lease
 from ops.hosts.agent.errors import Refused
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -62,14 +62,11 @@ def read(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"kept": kept, "model": base.read(base.of(arguments) / "model.json") or None}
 
 
-def keep(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Write a release's file; a release that served well before stays one that did.
+def keep(arguments: dict[str, Any]) -> None:
+    """Write the file of a release that is about to run; one that served well before stays one that did.
 
     Args:
-        arguments: `lease`; `release`; `kept`; `files`: paths below the environment's folder.
-
-    Returns:
-        `missing`: those of the files that are not here as their folders' names say.
+        arguments: `lease`; `release`; `kept`: all of the file.
     """
     lease.guard(arguments)
     path, kept = _file(arguments), arguments["kept"]
@@ -80,9 +77,6 @@ def keep(arguments: dict[str, Any]) -> dict[str, Any]:
         if not _before(path).exists():
             base.write(_before(path), json.dumps(there))
     base.write(path, json.dumps(kept))
-    intact = set(drift.intact(base.of(arguments)))
-    missing = [each for each in arguments["files"] if "/".join(each.split("/")[:3]) not in intact]
-    return {"missing": missing}
 
 
 def forget(arguments: dict[str, Any]) -> dict[str, Any]:

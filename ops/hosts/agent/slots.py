@@ -22,6 +22,7 @@ from ops.hosts.agent import (
     lease,
     made,
     proxy,
+    releases,
     routes,
     waiting,
     warm,
@@ -39,7 +40,8 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: `lease`; `slot`; `release`; `model` (the whole Compose document); `proxy` (text of haproxy.cfg, with
-            the slot active that serves now); `checks` (see `waiting.healthy`); `limit` in seconds.
+            the slot active that serves now); `checks` (see `waiting.healthy`); `limit` in seconds; `kept` (may
+            be missing): what this host keeps of the release (see `releases.keep`).
 
     Returns:
         `images`: id of the image of each container; `seconds` that it took.
@@ -50,6 +52,8 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     lease.guard(arguments)
     began = time.monotonic()
     until = began + float(arguments["limit"])
+    if "kept" in arguments:
+        releases.keep(arguments)
     document, slot, front = arguments["model"], arguments["slot"], proxy.of(arguments)
     services, project = document["services"], document["name"]
     names = [name for name, each in services.items() if filling.slot_of(each) == slot]
@@ -85,12 +89,14 @@ def ground(arguments: dict[str, Any]) -> dict[str, Any]:
     """Start the services that are not switched, before the slot: migrations need the database.
 
     Args:
-        arguments: `lease`; `model`, `proxy` and `limit` as in `prepare`.
+        arguments: `lease`; `release`, `kept`, `model`, `proxy` and `limit` as in `prepare`.
 
     Raises:
         Refused: A service does not come up in time.
     """
     lease.guard(arguments)
+    if "kept" in arguments:
+        releases.keep(arguments)
     until = time.monotonic() + float(arguments["limit"])
     document, front = arguments["model"], proxy.of(arguments)
     model = filling.written(arguments)
@@ -190,7 +196,8 @@ def clear(arguments: dict[str, Any]) -> dict[str, Any]:
     """Remove the containers of a slot that does not serve: the undo of `prepare`. Its workers finish their jobs first.
 
     Args:
-        arguments: `lease`; `project`; `slot`; `limit`: seconds for all, may be missing.
+        arguments: `lease`; `project`; `slot`; `limit`: seconds for all, may be missing; `forget` (may be missing):
+            release whose file goes as well, or becomes what it was before.
 
     Raises:
         Refused: The slot serves.
@@ -205,6 +212,8 @@ def clear(arguments: dict[str, Any]) -> dict[str, Any]:
     containers.stop(_workers(front, mine, slot), float(arguments.get("limit", STOP_SECONDS)))
     containers.remove([each.id for each in mine])
     (base.of(arguments) / "slots" / f"{slot}.json").unlink(missing_ok=True)
+    if arguments.get("forget"):
+        releases.forget({**arguments, "release": arguments["forget"]})
     return {}
 
 

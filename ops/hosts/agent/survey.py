@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ops.hosts.agent import containers, hello, lease, look
+from ops.hosts.agent import base, containers, drift, hello, lease, look
 from ops.hosts.agent.errors import Refused
 
 SECONDS = 15.0
@@ -46,17 +46,18 @@ def locked(arguments: dict[str, Any]) -> dict[str, Any]:
     """Take the lease and say how it looks under it: a run that has it needs no further question.
 
     Args:
-        arguments: As `lease.acquire`; `project`.
+        arguments: As `lease.acquire`; `project`; `images`: names of images that `tags` has beside ours, by use.
 
     Returns:
-        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`.
+        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`; `files` as `look.model`.
 
     Raises:
         Refused: Somebody else holds the lease.
     """
     taken = lease.acquire(arguments)
     observed, _ = _observed(arguments)
-    return {**taken, "observed": observed, "tags": _tags(arguments) if observed else {}}
+    tags, files = (_tags(arguments), drift.intact(base.of(arguments))) if observed else ({}, [])
+    return {**taken, "observed": observed, "tags": tags, "files": files}
 
 
 def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -68,9 +69,13 @@ def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[st
 
 def _tags(arguments: dict[str, Any]) -> dict[str, str]:
     """Return the images of the application, as the deployer names them (ops/deploy/compose/images.py)."""
-    named = f"invops/{arguments['owner']['application']}-*"
+    names = [
+        f"invops/{arguments['owner']['application']}-*",
+        *(arguments.get("images") or {}).values(),
+    ]
+    filters = [f"--filter=reference={name}" for name in names]
     shown = ["--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
-    listing = ["image", "ls", "--filter", f"reference={named}", *shown]
+    listing = ["image", "ls", *filters, *shown]
     try:
         lines = containers.run(listing, containers.QUICK_SECONDS, check=False).splitlines()
     except Refused:

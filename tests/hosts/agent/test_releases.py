@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ class Host:
         asked = {**self.place, "run": "r", "ttl": 60, "holder": holder}
         self.place["lease"] = {"run": "r", **lease.acquire(asked)}
 
-    def keep(self, name: str, *, files: Sequence[str] = (), **about: Any) -> list[str]:
+    def keep(self, name: str, **about: Any) -> None:
         kept = {
             "release": {"id": name, "good": False, "sequence": 1, "breaks_older": False},
             "images": {"web": "sha256:1"},
@@ -32,8 +30,7 @@ class Host:
             "wanted": {"variables": {"KEY": "secret"}},
             **about,
         }
-        asked = {**self.place, "release": name, "kept": kept, "files": list(files)}
-        return list(releases.keep(asked)["missing"])
+        releases.keep({**self.place, "release": name, "kept": kept})
 
     def ask(self, verb: Any, name: str, **more: Any) -> Any:
         return verb({**self.place, "release": name, **more})
@@ -48,13 +45,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_release_is_kept_privately_and_read_again(host: Host) -> None:
-    whole = host.folder / "files" / sha256(b"there").hexdigest()[:16] / "a"
-    edited = host.folder / "files" / sha256(b"before").hexdigest()[:16] / "b"
-    for path in (whole, edited):
-        path.parent.mkdir(parents=True)
-        path.write_text("there")
-    names = [str(path.relative_to(host.folder)) for path in (whole, edited)]
-    assert host.keep("one", files=[*names, "files/0/c"]) == [names[1], "files/0/c"]
+    host.keep("one")
     assert host.record("one")["wanted"] == {"variables": {"KEY": "secret"}}
     assert host.record("two") is None
     (path,) = (host.folder / "releases").iterdir()
@@ -88,13 +79,11 @@ def test_references_stay_while_the_images_are_the_same(host: Host) -> None:
     assert host.record("one")["references"] == {}
 
 
-@pytest.mark.parametrize("verb", [releases.keep, releases.forget, releases.mark, pruning.prune])
+@pytest.mark.parametrize("verb", [releases.keep, releases.forget, releases.mark, pruning.settle])
 def test_change_without_the_lease_is_refused(host: Host, verb: Any) -> None:
     asked = {**host.place, "lease": {"run": "other", "fencing": 9}, "release": "one"}
     with pytest.raises(Refused, match="taken away"):
-        verb(
-            {**asked, "kept": {}, "files": [], "facts": {}, "keep": [], "project": "p", "count": 1}
-        )
+        verb({**asked, "kept": {}, "facts": {}, "keep": [], "project": "p", "count": 1})
 
 
 @pytest.mark.parametrize("name", ["../one", "", ".one", "a/b", "one\n"])
@@ -151,8 +140,8 @@ def test_files_and_evidence_that_nothing_needs_go(
         host.keep(name, release=about, wanted={"paths": {"/x": f"files/{path}/page"}})
         host.ask(releases.mark, name, facts={"good": True})
     asked = {**host.place, "project": "shop-staging", "keep": ["new"], "count": 1}
-    removed = pruning.prune(asked)["removed"]
+    removed = pruning.prune(asked)
     assert removed[:2] == ["release old", "files b"]
     assert {path.name for path in (host.folder / "files").iterdir()} == {"a", "c", "d"}
     assert len(list((host.folder / "evidence").iterdir())) == pruning.EVIDENCE
-    assert pruning.prune(asked)["removed"] == []
+    assert pruning.prune(asked) == []
