@@ -62,6 +62,11 @@ def container(site: Small, service: str) -> dict[str, object]:
     return state
 
 
+def watches(site: Small) -> int:
+    """Return how many watches were begun on the host."""
+    return len([*(site.base / "containers" / "jobs").glob("bake.watch-*")])
+
+
 def killed(deploy: subprocess.Popen[str]) -> None:
     deploy.send_signal(signal.SIGKILL)
     deploy.communicate()
@@ -128,7 +133,9 @@ def test_shares_are_seen_at_the_proxy_and_a_killed_canary_converges(site: Small)
     assert site.version() == release
 
 
-def test_deploy_that_was_killed_in_the_bake_is_finished_by_the_next(site: Small) -> None:
+def test_deploy_that_was_killed_in_the_bake_is_finished_by_the_next_though_the_proxy_restarts(
+    site: Small,
+) -> None:
     old = slot(site)
     settings(site, bake='"5s"')
     release = site.release()
@@ -136,9 +143,13 @@ def test_deploy_that_was_killed_in_the_bake_is_finished_by_the_next(site: Small)
     assert eventually(lambda: slot(site) not in ("", old), 120)
     killed(deploy)
     assert container(site, f"worker-{old}")["Running"]
-    ran = site.deploy()
-    assert ran.code == 0, ran.text
-    assert "Watch localhost" in ran.text and "Fill slot" not in ran.text
+    before = watches(site)
+    deploy = site.start("deploy")
+    assert eventually(lambda: watches(site) > before, 120)
+    docker("restart", "--time", "1", site.containers()["invops-proxy"]["ID"])
+    shown, told = deploy.communicate(timeout=120)
+    assert deploy.returncode == 0, told
+    assert "Watch localhost" in shown and "Fill slot" not in shown
     assert not container(site, f"worker-{old}")["Running"]
     assert site.version() == release == site.serving()
     assert "nothing to change" in site.deploy().out

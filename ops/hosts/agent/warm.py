@@ -17,7 +17,8 @@ from ops.hosts.agent import base, containers, jobs, lease, proxy
 from ops.hosts.agent.proxy import Proxy
 
 POLL_SECONDS = 5.0
-STOP_SECONDS = 120.0
+STOP_SECONDS = 25.0
+"""Whoever wants the lease meanwhile waits so long at most (a deployer gives up after 30 s)."""
 PATIENCE_SECONDS = 24 * 3600.0
 """How long the end may wait for those who have the lease then."""
 
