@@ -23,6 +23,7 @@ MODULES: Final = (
     "ops.deploy.compose.kept",
     "ops.deploy.compose.promote",
     "ops.deploy.compose.steps",
+    "ops.deploy.compose.watching",
     "ops.deploy.gate",
     "ops.deploy.hostsetup",
     "ops.deploy.locking",

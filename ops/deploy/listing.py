@@ -22,7 +22,10 @@ def releases(context: Context) -> Report:
             data={"releases": []},
         )
     states = {each.id: _state(each, found) for each in found.records}
-    rows = [(each.id, states[each.id], _time(each), each.ref, each.actor) for each in found.records]
+    rows = [
+        (each.id, _shown(each, states[each.id]), _time(each), each.ref, each.actor)
+        for each in found.records
+    ]
     data = [{**asdict(each), "state": states[each.id]} for each in found.records]
     table = Table(("release", "state", "deployed", "ref", "by"), rows)
     return Report("", tables=(table,), data={"environment": settings.name, "releases": data})
@@ -37,6 +40,11 @@ def _state(release: Release, found: targets.Releases) -> str:
         return "never served"
     why = found.lacks.get(release.id, "")
     return f"cannot serve again: {why}" if why else "good"
+
+
+def _shown(release: Release, state: str) -> str:
+    missing = f", not on {', '.join(release.left_out)}" if release.left_out else ""
+    return state if state.startswith("cannot") else state + missing
 
 
 def _time(release: Release) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan
+from ops.kernel.settings.models import Settings
 
 if TYPE_CHECKING:
     from ops.deploy.releases import Release
@@ -67,7 +68,7 @@ def releases(context: Context) -> Releases:
     if context.settings.environment.target == "compose":
         from ops.deploy.compose import fleet
 
-        now = fleet.observe(context, images=True)
+        now = fleet.observe(context)
         serving = {each.name: each.release for each in now}
         return Releases(
             now.records, serving, {each.id: now.unproved(each.id) for each in now.records}
@@ -76,6 +77,19 @@ def releases(context: Context) -> Releases:
     from ops.deploy.releases import all_of
 
     return Releases(all_of(context.settings), {"": observe.observe(context).release}, {})
+
+
+def ready(context: Context) -> Settings:
+    """Return the settings for the hosts that are up, before a deploy or a rollback is planned.
+
+    Raises:
+        OpsError: A host is down, or something would break the deploy half-way.
+    """
+    if context.settings.environment.target != "compose":
+        return context.settings
+    from ops.deploy.compose import presence
+
+    return presence.ready(context)
 
 
 def unproved(context: Context, release: str) -> str:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import threading
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -55,15 +56,24 @@ class Place:
         base: The folder.
         application: Whose it is.
         environment: And of which environment.
+        repository: First commit of the application's repository, the same in every clone; empty when unknown.
     """
 
     base: str
     application: str
     environment: str
+    repository: str = ""
+
+    @property
+    def project(self) -> str:
+        """Name of its Compose project."""
+        return f"{self.application}-{self.environment}"
 
     def arguments(self) -> dict[str, Any]:
         """Return what every verb is told."""
         owner = {"application": self.application, "environment": self.environment}
+        if self.repository:
+            owner["repository"] = self.repository
         return {"base": self.base, "owner": owner}
 
 
@@ -80,6 +90,9 @@ class Machine(ABC):
         self.place = place
         self.lease: dict[str, Any] | None = None
         """The lease that our changes name, while we hold it."""
+        self.known: dict[str, Any] = {}
+        """What was seen when the lease was taken and nobody has changed since: `observed`, `model`, `tags`.
+        Whoever uses a part takes it out."""
         self.round_trips = 0
         """How often something was asked so far."""
         self._counting = threading.Lock()
@@ -142,6 +155,22 @@ class Machine(ABC):
                 self._ask(last, "jobs.cancel", {"id": job.id})
             raise
 
+    def leave(
+        self, context: Context, verb: str, arguments: Mapping[str, Any], seconds: float
+    ) -> None:
+        """Start a verb in a process that nobody waits for and that outlives this run and its lease.
+
+        Args:
+            context: Gives the deadline for the start.
+            verb: One that looks by itself whether it still may change something.
+            arguments: JSON values.
+            seconds: How long it may take.
+        """
+        guard.effect(f"{verb} on {self.name}")
+        job = {"id": f"{verb}-{uuid.uuid4().hex[:12]}", "verb": verb, "limit": seconds}
+        inner = {**self.place.arguments(), **arguments}
+        self._ask(context, "jobs.start", {**job, "arguments": inner})
+
     def put(self, context: Context, content: bytes | Path, path: str, mode: int = 0o600) -> None:
         """Write a file below the environment's folder, whole or not at all.
 
@@ -170,6 +199,45 @@ class Machine(ABC):
         ]
         arguments = {**self._lease(reads=False), "files": about}
         self._ask(context, "files.put", arguments, content=b"".join(read))
+
+    def stream(
+        self,
+        context: Context,
+        verb: str,
+        arguments: Mapping[str, Any],
+        told: Callable[[bytes], None],
+    ) -> dict[str, Any]:
+        """Carry out a verb that only reads and pass on what it prints as it comes; never asked twice.
+
+        Args:
+            context: Gives the deadline.
+            verb: Its name.
+            arguments: JSON values.
+            told: Takes what it prints; while it waits, the other side waits as well.
+
+        Raises:
+            OpsError: As `call`.
+        """
+        return self._ask(context, verb, arguments, told=told)
+
+    def attached(self, argv: Sequence[str], terminal: bool) -> int:
+        """Run a person's command with the input and the outputs of this process; return its exit code.
+
+        Args:
+            argv: Program and arguments.
+            terminal: Whether our input and output are one, so that it gets one as well.
+
+        Raises:
+            ConnectionFailed: The connection broke; the command may run on.
+        """
+        guard.effect(f"run {argv[0]} on {self.name}")
+        with self._counting:
+            self.round_trips += 1
+        return self._attach(argv, terminal)
+
+    @abstractmethod
+    def _attach(self, argv: Sequence[str], terminal: bool) -> int:
+        """Run the command of `attached`."""
 
     @abstractmethod
     def tunnel(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:

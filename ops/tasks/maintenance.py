@@ -30,6 +30,7 @@ def cleanup(call: Invocation) -> Report:
 @task(
     level=WRITE,
     kind="maintenance",
+    limited=True,
     help={"retry_after": "Seconds that clients are told to wait (default: 300)."},
 )
 def on(call: Invocation, retry_after: int = 300) -> Report:
@@ -40,7 +41,7 @@ def on(call: Invocation, retry_after: int = 300) -> Report:
     return call.operate(front.on, lock=envlock.of, retry_after=retry_after)
 
 
-@task(level=WRITE, kind="maintenance")
+@task(level=WRITE, kind="maintenance", limited=True)
 def off(call: Invocation) -> Report:
     """Serve again after `maintenance.on`."""
     from ops.deploy.compose import front

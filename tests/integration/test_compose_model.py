@@ -58,6 +58,8 @@ CASES = [
     Case("swarm", {"backend": WEB}),
     Case("build_only", {"backend": WEB, "worker": WORKER}),
     Case("bound", {"backend": WEB}),
+    Case("include", {"backend": WEB}),
+    Case("anchors", {"web": WEB, "worker": WORKER}),
 ]
 IDS = [f"{case.name}-{'-'.join(case.services)}" for case in CASES]
 
@@ -205,6 +207,39 @@ def test_several_files_are_read_one_over_the_other(place: Path) -> None:
     assert document["volumes"]["data"] == {"name": "precious", "external": True}
 
 
+def test_parts_of_a_file_keep_their_own_paths_and_variables(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "include")
+    found = read(case, place)
+    services = made(case, found, "blue", "r1").document["services"]
+    assert services["cache"]["image"] == "redis:7.2"
+    assert services["cache"]["command"] == ["redis-server", "--maxmemory", "100mb"]
+    uploads = files.place(found, {}).uploads
+    assert [str(each.path).split("/", 2)[2] for each in uploads] == ["init/01.sql"]
+    assert services["backend-blue"]["depends_on"]["cache"]["required"] is False
+
+
+def test_pieces_that_are_used_again_and_forms_of_checks_arrive(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "anchors")
+    found = read(case, place)
+    derived = made(case, found, "blue", "r1")
+    services = derived.document["services"]
+    web, worker = services["web-blue"], services["worker-blue"]
+    assert web["logging"]["options"]["max-size"] == "10m" and web["init"] is True
+    assert web["environment"] == {"A": "1", "TOKEN": SECRET.replace("$", "$$")}
+    assert worker["healthcheck"] == {"disable": True}
+    assert found.services["worker"]["build"]["target"] == "worker"
+    assert not {"build", "ports", "container_name", "env_file"} & web.keys()
+    assert "the-web" in web["networks"]["slot-blue"]["aliases"]
+    assert "depends_on" not in services["mail"]
+    words = "\n".join(derived.changes.lines({}))
+    for lost in (
+        "web: port 80, 9000-9001 is not published, the proxy answers instead",
+        "web: container_name the-web, two of them run",
+        "mail: does not wait for web, and does not find it by this name",
+    ):
+        assert lost in words
+
+
 def test_a_service_whose_profile_is_not_chosen_does_not_run(place: Path) -> None:
     case = next(each for each in CASES if each.name == "profiles" and each.profiles)
     services = made(case, read(case, place), "blue", "r1").document["services"]
@@ -255,6 +290,9 @@ def test_secrets_travel_as_files(place: Path) -> None:
         ),
         ("services: {web: {command: a}}", {}, "web.*neither .*image.* build"),
         ("services: {web: {image: a}}", {"files": [Path("none.yaml")]}, "none.yaml"),
+        ("services: {web: {image: 'a:${NOBODY}'}}", {}, "uses NOBODY, which is not set"),
+        ("services: {web: {build: ./none}}", {}, "web .* is built from .*: none"),
+        ("services: {web: {build: .}}", {}, "web .* is built from .*: Dockerfile"),
     ],
 )
 def test_what_is_wrong_is_one_configuration_error(

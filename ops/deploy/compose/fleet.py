@@ -9,8 +9,13 @@ from typing import Any
 from ops.deploy.releases import Release
 from ops.hosts import machines
 from ops.hosts.haproxy import SLOTS
+from ops.hosts.machine import Machine
 from ops.kernel.context import Context
+from ops.kernel.settings import limit
 from ops.kernel.settings.models import Settings
+
+ASK = 5.0
+"""Seconds for a host that the run leaves alone."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Kept:
         images: Id of the image of each service there.
         references: Where images were fetched from, by digest; nothing without a registry of the user's own.
         digest: Hash of what it is to run.
-        lacks: Services whose image is gone; only known when it was asked for.
+        lacks: Services whose image is gone.
     """
 
     record: Release
@@ -42,6 +47,12 @@ class Host:
         slots: What was put into each slot: `release` and `images` by service.
         running: Names of the services whose containers all run, as Compose names them.
         present: The Compose document that it runs, None for none; holds secrets.
+        changed: What was changed by hand and a deploy puts right: services, and files of invops.
+        retry_after: Seconds of the maintenance page that is on, else 0.
+        comes_back: Slot that a proxy which restarts would serve, empty for none.
+        structure: Of the routes that its proxy has, empty for none.
+        left: Slot that does not serve and was not retired: requests or workers are in it; empty for none.
+        served: Whether `left` is what served until the other one did.
         releases: What it keeps, by release id.
     """
 
@@ -50,6 +61,12 @@ class Host:
     slots: Mapping[str, Mapping[str, Any]]
     running: frozenset[str]
     present: Mapping[str, Any] | None = field(repr=False)
+    changed: frozenset[str] = frozenset()
+    retry_after: int = 0
+    comes_back: str = ""
+    structure: str = ""
+    left: str = ""
+    served: bool = False
     releases: Mapping[str, Kept] = field(default_factory=dict)
 
     @property
@@ -60,11 +77,12 @@ class Host:
     def choose(self, release: str) -> tuple[str, str]:
         """Return the slot to fill and the slot that serves now (empty for none).
 
-        After a crash in the middle of a switch both may serve: then the one with the wanted release is finished.
+        After a crash in the middle of a switch or a canary both may serve: then the one with the wanted release is
+        finished; for a third one the slot is filled that a proxy which restarts would not serve.
         """
         if self.serving == "mixed":
             holds = (each for each in SLOTS if self.slots[each].get("release") == release)
-            slot = next(holds, SLOTS[1])
+            slot = next(holds, _other(self.comes_back or SLOTS[0]))
             return slot, _other(slot)
         if self.serving:
             return _other(self.serving), self.serving
@@ -141,29 +159,62 @@ def project(settings: Settings) -> str:
     return f"{settings.app.name}-{settings.name}"
 
 
-def observe(context: Context, *, images: bool = False) -> Fleet:
+def observe(context: Context) -> Fleet:
     """Look at all hosts; changes nothing.
-
-    Args:
-        context: Surroundings.
-        images: Look as well which images of the releases are gone.
 
     Raises:
         OpsError: A host does not answer, or lacks Docker.
     """
-    asked = {"project": project(context.settings), "images": images}
-    every = machines.of(context)
-    found = every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()
+    found = machines.of(context).each(lambda one: _look(context, one)).complete()
     return Fleet(tuple(_host(name, found[name]) for name in found))
 
 
+def left_out(context: Context) -> dict[str, str]:
+    """Return what the run means for the hosts that it leaves alone, for a person; nothing when there are none."""
+    gone, others = context.settings.left_out, machines.left_out(context)
+    asked = context.within(ASK)
+    up = others.without({name for name, why in gone.items() if why != limit.NOT_NAMED})
+    found = up.each(lambda one: _host(one.name, _look(asked, one)).release)
+    words = {}
+    for machine in others:
+        name = machine.name
+        if name in found.done:
+            words[name] = f"{name} stays on {found.done[name] or 'nothing'}"
+        else:
+            words[name] = f"{name} is down and stays as it is"
+    return {"left out": "; ".join(words.values())} if words else {}
+
+
+def _look(context: Context, machine: Machine) -> dict[str, Any]:
+    """Return what a host says; what was just told with another question is not asked again."""
+    told: dict[str, Any] | None = machine.known.pop("observed", None)
+    return told or machine.call(
+        context, "look.observe", {"project": machine.place.project}, reads=True
+    )
+
+
 def _host(name: str, found: Mapping[str, Any]) -> Host:
+    front, serving, slots = found["proxy"] or {}, found["serving"], found["slots"]
+    left = _other(serving) if serving in SLOTS and _other(serving) in _busy(found) else ""
+    began = (serving, left, slots[left].get("release") if left else None)
     states: dict[str, set[str]] = {}
     for each in found["containers"]:
         states.setdefault(each["service"], set()).add(each["state"])
     running = frozenset(service for service, all_of in states.items() if all_of == {"running"})
-    kept = {release: _kept(each) for release, each in found["releases"].items()}
-    return Host(name, found["serving"], found["slots"], running, found["document"], kept)
+    return Host(
+        name,
+        serving,
+        slots,
+        running,
+        found["document"],
+        frozenset(found["changed"]),
+        front.get("retry_after", 0),
+        comes_back=front.get("comes_back", ""),
+        structure=front.get("structure", ""),
+        left=left,
+        served=began == tuple(found["began"].get(key) for key in ("slot", "before", "release")),
+        releases={release: _kept(each) for release, each in found["releases"].items()},
+    )
 
 
 def _kept(found: Mapping[str, Any]) -> Kept:
@@ -182,6 +233,18 @@ def _merged(records: Sequence[Release]) -> Release:
         breaks_older=any(each.breaks_older for each in records),
         backup=next((each.backup for each in records if each.backup), ""),
     )
+
+
+def _busy(found: Mapping[str, Any]) -> set[str]:
+    """Return the slots that may get requests, still answer some, or have workers that take jobs."""
+    servers = (found["proxy"] or {}).get("servers", [])
+    web = {f"{each['service']}-{each['slot']}" for each in servers}
+    workers = {
+        each["slot"]
+        for each in found["containers"]
+        if each["state"] == "running" and each["service"] not in web
+    }
+    return workers | {each["slot"] for each in servers if each["told"] != "maint"}
 
 
 def _other(slot: str) -> str:

@@ -83,11 +83,12 @@ def build(context: Context, release: str) -> Built:
             files.write(path, json.dumps(document))
             argv = ["docker", "compose", "-f", str(path), "build", "--progress", "plain"]
             runner.run(context, [*argv, *what.built], environment=runner.network_environment())
+    found = _ids(context, what)
     for name, image in _names(context, what).items():
-        if not _id(context, image):
+        if not found[name]:
             context.note(f"pull {image} for {name}")
             _fetch(context, name, image)
-    found = _ids(context, what)
+            found[name] = _id(context, image)
     if missing := sorted(name for name, id in found.items() if not id):
         raise StepFailed(f"no image of {', '.join(missing)} was built")
     return Built(found)
@@ -195,6 +196,7 @@ def fetched(
                 "login": registry.credentials(context) if login else None,
                 "limit": context.deadline.remaining(),
             }
+            machine.known.pop("tags", None)
             found = machine.detached(context, "images.pull", asked)["ids"]
         return {key: found[key] for key in names}
 
@@ -220,10 +222,14 @@ def proxy(context: Context) -> dict[str, str]:
 def there(context: Context, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return by host the id of each image, empty for one that is missing."""
     asked = {"tags": dict(names)}
-    found = machines.of(context).each(
-        lambda one: one.call(context, "images.there", asked, reads=True)
-    )
-    return {name: each["ids"] for name, each in found.complete().items()}
+
+    def look(machine: Machine) -> dict[str, str]:
+        if "tags" in machine.known:  # told with the lease
+            return {key: machine.known["tags"].get(tag_, "") for key, tag_ in names.items()}
+        ids: dict[str, str] = machine.call(context, "images.there", asked, reads=True)["ids"]
+        return ids
+
+    return machines.of(context).each(look).complete()
 
 
 def untag(context: Context, release: releases.Release) -> None:
@@ -257,7 +263,9 @@ def _names(context: Context, what: wanted.Wanted) -> dict[str, str]:
 
 
 def _ids(context: Context, what: wanted.Wanted) -> dict[str, str]:
-    return {name: _id(context, image) for name, image in _names(context, what).items()}
+    names = _names(context, what)
+    known = {image: _id(context, image) for image in sorted(set(names.values()))}
+    return {name: known[image] for name, image in names.items()}
 
 
 def _id(context: Context, image: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -115,7 +116,8 @@ def keep(
     uploads = {str(each.path): each for each in what.placed.uploads}
 
     def send(machine: Machine) -> None:
-        kept = {**about, "images": images[machine.name]}
+        mine = images[machine.name]
+        kept = {**about, "images": mine}
         asked = {"release": release, "kept": kept, "files": list(uploads)}
         missing = machine.call(context, "releases.keep", asked, reads=False)["missing"]
         needed = (uploads[name] for name in missing)
@@ -130,6 +132,7 @@ def keep(
                 for each in needed
             ],
         )
+        machine.known["kept"] = (release, what, mine)
 
     machines.of(context).each(send).complete()
 
@@ -155,29 +158,29 @@ def record(
         sequence: Its number: the newest, also of one from before, since the way back leads to what served until now.
         backup: Id of the backup made before its migrations.
     """
+    settings = context.settings
     facts: dict[str, Any] = {
         "good": True,
         "sequence": sequence,
         "actor": context.actor,
+        "left_out": dict(settings.left_out),
         **({"backup": backup} if backup else {}),
     }
-    mark(context, release, facts)
-    settings = context.settings
     known = releases.load(settings, release)
     releases.save(settings, dataclasses.replace(known, **facts))
     asked = {
+        "release": release,
+        "facts": facts,
         "project": fleet.project(settings),
         "keep": [release, *before],
         "count": settings.environment.keep_releases,
     }
     found = machines.of(context).each(
-        lambda one: one.call(context, "releases.prune", asked, reads=False)
+        lambda one: one.call(context, "releases.record", asked, reads=False)
     )
-    for name, each in found.done.items():
+    for name, each in found.complete().items():
         for line in each["removed"]:
             context.note(f"{name}: removed {line}")
-    for error in found.failed.values():  # a release that serves well is not taken back for tidiness
-        context.note(f"could not remove old releases: {error}")
     _tidy(context, {release, *before})
 
 
@@ -191,19 +194,39 @@ def _tidy(context: Context, keep: set[str]) -> None:
     prune.tidy(context, keep)
 
 
-def read(context: Context, machine: Machine, release: str) -> tuple[wanted.Wanted, dict[str, Any]]:
-    """Return what a host keeps of a release, and what else `releases.read` says.
+@dataclass(frozen=True)
+class There:
+    """A release on a host.
+
+    Args:
+        what: It.
+        images: Id of the image of each service there.
+        present: The Compose document that the host runs, None for none.
+    """
+
+    what: wanted.Wanted = field(repr=False)
+    images: Mapping[str, str]
+    present: Mapping[str, Any] | None = field(repr=False)
+
+
+def on(context: Context, machine: Machine, release: str) -> There:
+    """Return what a host keeps of a release; what this run has just told or asked it is not asked again.
 
     Raises:
         StepFailed: It keeps no such release.
     """
+    name, what, images = machine.known.get("kept", ("", None, {}))
+    seen = machine.known.pop("model", None)
+    if name == release and what is not None and what.settings.name == context.settings.name:
+        seen = seen or machine.call(context, "look.model", reads=True)
+        return There(what, images, seen["model"])
     found = machine.call(context, "releases.read", {"release": release}, reads=True)
     if found["kept"] is None:
         raise StepFailed(
             f"{machine.name} does not keep release {release}",
             hint=f"inv releases --env {context.settings.name}",
         )
-    return _unpacked(context, found["kept"]), found
+    return There(_unpacked(context, found["kept"]), found["kept"]["images"], found["model"])
 
 
 def _packed(what: wanted.Wanted) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from ops.deploy import build, checkout, earlier, git
 from ops.deploy import pipeline as common
 from ops.deploy import policy, releases
-from ops.deploy.compose import fleet, images, kept, promote, registry, steps, wanted
+from ops.deploy.compose import fleet, images, kept, promote, registry, rollout, steps, wanted
+from ops.deploy.compose.rollout import Move
 from ops.hosts import machines
-from ops.hosts.haproxy import SLOTS
-from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -30,18 +29,17 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
     revision = git.resolve(context, ref)
     release = revision.release
     now = fleet.observe(context)
-    with files.scratch("invops-plan-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-        what = wanted.read(context, folder / "all", release)
-        # One that a killed deploy switched to, and did not record, is deployed again: then it counts as good.
-        if _serves(what, now) and not now.unproved(release):
-            return common.nothing("deploy", settings, release)
-        words = _changes(what, now)
+    what = wanted.ahead(context, revision)
+    moves = rollout.moves(what, now)
+    # One that a killed run switched to and did not record is recorded: only then a rollback may choose it.
+    if not moves and not now.unproved(release):
+        return common.nothing("deploy", settings, release)
     for each in now.records:
         if each.id == release:
             earlier.refuse_incompatible(context, each, now.records)
     verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
     registry.check(context)
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=True)}
     plan = [
         checkout.checkout.step(
             release=release,
@@ -57,9 +55,9 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
             images=Ref("deliver", "ids"),
             references=Ref("deliver", "references"),
         ),
-        *_ground(what, now),
+        *_ground(what, moves),
         *common.database(context, release),
-        *_roll_out(what, now),
+        *rollout.plan(what, moves, watched=True),
         kept.record.step(
             release=release,
             before=sorted({host.release for host in now} - {"", release}),
@@ -71,6 +69,8 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
+        **_noticed(settings.name, now),
+        **fleet.left_out(context),
         **words,
         **verdict.summary,
     }
@@ -99,69 +99,57 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
         ConfigurationError: There is none that every host can run, or it does not work with the database as it is now.
     """
     settings = context.settings
-    now = fleet.observe(context, images=True)
+    now = fleet.observe(context)
     chosen = kept.choose(context, now, to)
     release = chosen.id
-    what, _ = kept.read(context, machines.of(context)[now.hosts[0].name], release)
-    if _serves(what, now):
+    what = kept.on(context, machines.of(context)[now.hosts[0].name], release).what
+    moves = rollout.moves(what, now)
+    if not moves:
         return common.nothing("rollback", settings, release)
     found = policy.findings_of_rollback(context)
     verdict = policy.judge(context, found, override, "rollback")
-    plan = [*_for_hooks(settings, chosen), *_roll_out(what, now)]
-    summary = {
-        "release": release,
-        "serves now": now.shown(),
-        **_changes(what, now),
-        **verdict.summary,
-    }
+    plan = [*_for_hooks(settings, chosen), *rollout.plan(what, moves, watched=False)]
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=False)}
+    noticed = _noticed(settings.name, now)
+    now_shown = {"serves now": now.shown(), **fleet.left_out(context), **noticed}
     return Plan(
         "rollback",
         settings.name,
         target(settings),
         tuple(plan),
         {"now": now.seen(), "release": release},
-        summary,
+        {"release": release, **now_shown, **words, **verdict.summary},
         recorded=verdict.recorded,
     )
 
 
 def target(settings: Settings) -> str:
     """Return where the environment runs, for a person."""
-    hosts = settings.environment.hosts
-    where = f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}" if hosts else "this machine"
+    every = len(settings.environment.hosts)
+    count = f"{every} host{'s' if every > 1 else ''}" if every else "this machine"
+    left_out = len(settings.left_out)
+    where = f"{every - left_out} of {count}" if left_out else count
     return f"containers of {settings.app.name} on {where}"
 
 
-def _serves(what: wanted.Wanted, now: fleet.Fleet) -> bool:
-    return all(each.serving in SLOTS and what.is_in(each, each.serving, warm=False) for each in now)
-
-
-def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
+def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
     """Return what happens to the services of the first host, in words; the others run the same file."""
-    host = now.hosts[0]
-    slot, _ = host.choose(what.release)
+    if not moves:
+        return {"services": "untouched, the release is only recorded"}
+    host, slot = moves[0].host, moves[0].slot
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
-    lines = what.derive(slot, later, host.present).changes.lines()
+    lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
 
 
-def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
-    """Return the steps that make the database ready for migrations."""
-    settings = what.settings
-    if settings.database is None or settings.migrations is None:
-        return []
-    started = [steps.ground.step(host.name, group="ground", **_content(what, host)) for host in now]
-    installed = [build.dependencies.step(release=what.release)] if settings.python else []
-    return [*started, *installed]
-
-
-def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
-    slot, before = host.choose(what.release)
+def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
+    """Return what is special about the hosts now, in words."""
+    paged = [each.name for each in now if each.retry_after]
+    changed = sorted({name for each in now for name in each.changed})
+    page = f"is on on {', '.join(paged)} and stays on: inv maintenance.off --env {environment}"
     return {
-        "host": host.name,
-        "slot": slot,
-        "release": what.release,
-        "before": before,
+        **({"maintenance page": page} if paged else {}),
+        **({"changed by hand": f"{', '.join(changed)}: inv drift says how"} if changed else {}),
     }
 
 
@@ -192,27 +180,14 @@ def _images(settings: Settings, release: str, verdict: policy.Verdict) -> list[S
     ]
 
 
-def _roll_out(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
-    settings, release = what.settings, what.release
-    chosen = {host.name: host.choose(release) for host in now}
-    warm = {host.name for host in now if what.is_in(host, chosen[host.name][0], warm=True)}
-    return [
-        *(
-            steps.prepare.step(host.name, group="prepare", **_content(what, host))
-            for host in now
-            if host.name not in warm
-        ),
-        *common.hooks(settings, release, "before_switch"),
-        *(
-            steps.switch.step(
-                name, group="switch", host=name, slot=slot, release=release, before=before
-            )
-            for name, (slot, before) in chosen.items()
-        ),
-        *common.hooks(settings, release, "after_switch"),
-        *(
-            steps.retire.step(name, group="retire", host=name, slot=before)
-            for name, (_, before) in chosen.items()
-            if before
-        ),
+def _ground(what: wanted.Wanted, moves: Sequence[Move]) -> list[Step]:
+    """Return the steps that make the database ready for migrations."""
+    settings = what.settings
+    if settings.database is None or settings.migrations is None:
+        return []
+    started = [
+        steps.ground.step(move.host.name, group="ground", **move.content(what.release))
+        for move in moves
     ]
+    installed = [build.dependencies.step(release=what.release)] if settings.python else []
+    return [*started, *installed]

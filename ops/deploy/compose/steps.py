@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ops.deploy.compose import fleet, kept
+from ops.database import ready
+from ops.deploy.compose import evidence, fleet, kept, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
@@ -14,6 +15,8 @@ from ops.kernel.steps import step
 
 SWITCH_SECONDS = 30.0
 """How long the proxy may take to find a healthy slot alive."""
+_WARM_MARGIN = 24 * 3600.0
+"""Seconds that the end of a warm slot may wait for those who hold the lock then."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,21 @@ def _on(context: Context, host: str) -> Machine:
 
 
 def _clear(
-    context: Context, result: object, host: str, slot: str, release: str, before: str
+    context: Context,
+    result: object,
+    host: str,
+    slot: str,
+    release: str,
+    before: str,
 ) -> None:
-    """Keep the evidence, then empty the slot."""
+    """Empty the slot; the evidence is kept first, unless the step that failed did so."""
+    if not evidence.folder(context, host).exists():
+        asked = wanted.checks(context.settings, release, slot)
+        if kept := evidence.keep(context, host, slot, asked):
+            context.note(f"evidence of {host}: {kept}")
     there = {"project": fleet.project(context.settings), "slot": slot}
-    machine = _on(context, host)
-    kept = machine.call(context, "slots.evidence", {**there, "run": context.run_id}, reads=False)
-    context.note(f"evidence on {host}: {kept['folder']}")
-    machine.detached(context, "slots.clear", there)
+    limit = {"limit": context.deadline.remaining()}
+    _on(context, host).detached(context, "slots.clear", {**there, **limit})
 
 
 @step(title="Start what is not switched on {host}", limit=minutes(10))
@@ -80,9 +90,12 @@ def ground(
 
     Raises:
         StepFailed: One does not come up; the last lines of its log are the reason.
+        ConnectionFailed: The database takes no connections.
     """
     arguments = _document(context, host, slot, release, before)
-    _on(context, host).detached(context, "slots.ground", arguments)
+    with evidence.on_failure(context, host, slot, {}):
+        _on(context, host).detached(context, "slots.ground", arguments)
+    ready.wait(context)
 
 
 @step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)
@@ -99,7 +112,8 @@ def prepare(
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
     arguments = _document(context, host, slot, release, before)
-    return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
+    with evidence.on_failure(context, host, slot, arguments["checks"]):
+        return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
 
 def _document(
@@ -109,36 +123,48 @@ def _document(
     release: str,
     before: str,
 ) -> dict[str, Any]:
-    """Return what a host needs to know of a release, from what it keeps of it itself."""
-    what, found = kept.read(context, _on(context, host), release)
-    made = what.derive(slot, found["kept"]["images"], found["model"])
+    """Return what a host needs to know of a release, from what it keeps of it."""
+    found = kept.on(context, _on(context, host), release)
     return {
         "slot": slot,
         "release": release,
-        "model": made.document,
-        "proxy": what.proxy(before),
-        "checks": what.checks(slot),
+        "model": found.what.derive(slot, found.images, found.present).document,
+        "proxy": found.what.proxy(before),
+        "checks": found.what.checks(slot),
         "limit": context.deadline.remaining(),
     }
 
 
 def _switch_back(
-    context: Context, result: object, host: str, slot: str, release: str, before: str
+    context: Context, result: object, host: str, slot: str, release: str, before: str, filled: bool
 ) -> None:
     if before:
-        _route(context, host, before)
+        route(context, host, before)
+    if before and not filled:  # nothing will be emptied: its workers end, and it stays warm
+        _end(context, host, slot, warm=True)
 
 
-@step(title="Switch {host} to slot {slot}", limit=minutes(1), undo=_switch_back)
-def switch(context: Context, host: str, slot: str, release: str, before: str) -> Switched:
+@step(title="Switch {host} to slot {slot}", limit=minutes(2), undo=_switch_back)
+def switch(
+    context: Context, host: str, slot: str, release: str, before: str, filled: bool
+) -> Switched:
     """Send the traffic of a host to a slot; requests in the other slot end where they are.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: Where to.
+        release: What is in it.
+        before: Slot that serves now, empty for none.
+        filled: Whether a step of this run filled the slot, so that its undo empties it.
 
     Source: HAProxy management guide, 9.3, "set server".
     """
-    return _route(context, host, slot)
+    return route(context, host, slot)
 
 
-def _route(context: Context, host: str, slot: str) -> Switched:
+def route(context: Context, host: str, slot: str) -> Switched:
+    """Send the traffic of a host to a slot that runs; nothing happens when it is there."""
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
@@ -147,15 +173,29 @@ def _route(context: Context, host: str, slot: str) -> Switched:
     return Switched(**_on(context, host).detached(context, "slots.switch", arguments))
 
 
-@step(title="Let slot {slot} on {host} end, and keep it warm", limit=minutes(5))
-def retire(context: Context, host: str, slot: str) -> Retired:
-    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back."""
+@step(title="Let slot {slot} on {host} end", limit=minutes(5))
+def retire(context: Context, host: str, slot: str, warm: float) -> Retired:
+    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: Which slot.
+        warm: Seconds that they stay; a job on the host stops them then, see ops/hosts/agent/warm.py.
+    """
+    if warm:  # first: whoever is killed after this has left nothing running for ever
+        arguments = {"project": fleet.project(context.settings), "slot": slot, "seconds": warm}
+        _on(context, host).leave(context, "warm.end", arguments, warm + _WARM_MARGIN)
+    return _end(context, host, slot, warm=warm > 0)
+
+
+def _end(context: Context, host: str, slot: str, *, warm: bool) -> Retired:
     longest = max((each.stop_timeout for each in context.settings.services.values()), default=30.0)
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
         "drain": longest,
-        "warm": True,
+        "warm": warm,
         "limit": context.deadline.remaining(),
     }
     return Retired(**_on(context, host).detached(context, "slots.retire", arguments))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, proxy, routes, waiting
+from ops.hosts.agent import base, containers, made, proxy, routes, waiting
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
@@ -46,8 +46,23 @@ def written(arguments: Mapping[str, Any]) -> Path:
     os.chmod(folder / "shared", _FOR_READERS)
     for path, _, _ in os.walk(folder / "files"):
         os.chmod(path, _FOR_READERS)
-    base.write(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
+    _refuse_missing(folder, arguments["model"])
+    base.record(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
     return folder / "model.json"
+
+
+def _refuse_missing(folder: Path, document: Mapping[str, Any]) -> None:
+    """Refuse secrets and configs whose files somebody had to put on the host: git does not track them."""
+    for section in ("secrets", "configs"):
+        for name, each in (document.get(section) or {}).items():
+            path = Path(str(each.get("file") or "/").replace("$$", "$"))
+            if folder / "shared" in path.parents and not path.exists():
+                raise Refused(
+                    "config",
+                    f"the file of {section[:-1]} {name} is not on this host: {path}",
+                    "git does not track it, so it does not come with the release",
+                    "put it there, or give the secret by a variable: environment = in the Compose file",
+                )
 
 
 def others(
@@ -81,6 +96,9 @@ def others(
         _refuse_taken(document["services"][PROXY], [each for each in now if each.service == PROXY])
     if needed:
         containers.up(model, needed, until - time.monotonic(), alone=False)
+    if needed or not made.known(model.parent):
+        there = containers.project(document["name"])
+        made.keep(model.parent, [each.id for each in there if each.service in names])
 
 
 def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None:
@@ -113,7 +131,7 @@ def _as_defined(there: Sequence[Container], wanted: str) -> bool:
 def place(front: Proxy, text: str) -> None:
     """Put the files where a proxy that is about to start finds them; one that runs is told by `configure`."""
     if not (front.folder / proxy.MAINTENANCE).exists():
-        base.write(front.folder / proxy.MAINTENANCE, "retry-after 0\n", 0o644)
+        base.record(front.folder / proxy.MAINTENANCE, "retry-after 0\n", 0o644)
     if not front.running():
         front.write(text)
 

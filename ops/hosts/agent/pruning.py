@@ -15,6 +15,19 @@ EVIDENCE = 10
 """How many failed runs keep their evidence."""
 
 
+def record(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Write into a release's record that it is good, then remove what is not needed any more.
+
+    Args:
+        arguments: Those of `releases.mark` and of `prune`.
+
+    Returns:
+        As `prune`.
+    """
+    releases.mark(arguments)
+    return prune(arguments)
+
+
 def prune(arguments: dict[str, Any]) -> dict[str, Any]:
     """Remove releases beyond those that are kept, and what no kept release and no slot uses.
 

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, lease
+from ops.hosts.agent import base, containers, drift, lease
 from ops.hosts.agent.errors import Refused
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -29,21 +29,14 @@ def every(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def summaries(folder: Path, *, images: bool) -> dict[str, Any]:
-    """Return each release without its secrets.
-
-    Args:
-        folder: The environment's.
-        images: Look as well which images are gone: `lacks`, names of services.
-    """
+def summaries(folder: Path) -> dict[str, Any]:
+    """Return each release without its secrets, and `lacks`: services whose image is gone."""
     kept = every(folder)
-    there = _existing([id for each in kept.values() for id in each["images"].values()], images)
+    there = _existing({id for each in kept.values() for id in each["images"].values()})
     return {
         name: {
             **{key: each[key] for key in ("release", "images", "references", "digest")},
-            "lacks": sorted(
-                key for key, id in each["images"].items() if images and id not in there
-            ),
+            "lacks": sorted(key for key, id in each["images"].items() if id not in there),
         }
         for name, each in kept.items()
     }
@@ -69,7 +62,7 @@ def keep(arguments: dict[str, Any]) -> dict[str, Any]:
         arguments: `lease`; `release`; `kept`; `files`: paths below the environment's folder.
 
     Returns:
-        `missing`: those of the files that are not here.
+        `missing`: those of the files that are not here, or not as they were sent.
     """
     lease.guard(arguments)
     path, kept = _file(arguments), arguments["kept"]
@@ -80,9 +73,9 @@ def keep(arguments: dict[str, Any]) -> dict[str, Any]:
         if not _before(path).exists():
             base.write(_before(path), json.dumps(there))
     base.write(path, json.dumps(kept))
-    return {
-        "missing": [each for each in arguments["files"] if not (base.of(arguments) / each).exists()]
-    }
+    intact = set(drift.intact(base.of(arguments)))
+    missing = [each for each in arguments["files"] if "/".join(Path(each).parts[:3]) not in intact]
+    return {"missing": missing}
 
 
 def forget(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -128,10 +121,10 @@ def _still_right(there: dict[str, Any], kept: dict[str, Any]) -> dict[str, str]:
     return {name: there["references"][name] for name in same if name in there["references"]}
 
 
-def _existing(ids: list[str], images: bool) -> set[str]:
-    if not images or not ids:
+def _existing(ids: set[str]) -> set[str]:
+    if not ids:
         return set()
-    command = ["image", "inspect", "--format", "{{.Id}}", *sorted(set(ids))]
+    command = ["image", "inspect", "--format", "{{.Id}}", *sorted(ids)]
     return set(containers.run(command, containers.QUICK_SECONDS, check=False).split())
 
 

@@ -9,7 +9,22 @@ from pydantic import Field
 from ops.kernel.settings.addresses import Fingerprint, HostAddress, HostFolder
 from ops.kernel.settings.freeze import Window, Zone
 from ops.kernel.settings.model import Model
-from ops.kernel.settings.values import Count, Filled, Flag, FrozenMap, Port, Text, VariableName
+from ops.kernel.settings.values import (
+    Count,
+    Factor,
+    Filled,
+    Flag,
+    FrozenMap,
+    Kept,
+    Pause,
+    Points,
+    Port,
+    Shares,
+    Size,
+    Text,
+    VariableName,
+    Wave,
+)
 
 
 class Policy(Model):
@@ -56,8 +71,25 @@ class Environment(Model):
     """Reference to the password or token of `registry_user`."""
     registry_image: Text = "registry:2"
     """Image of the temporary registry."""
+    allow_down: Kept = 0
+    """How many of the hosts may be down at a deploy: they are left out, and come along with the next one; never all."""
+    free_disk: Size | None = None
+    """Space that must be free for a deploy, here and on each host: "5GB", "500MB"; default: 5GB, for `local` 1GB."""
     port: Port = 8080
     """Port of the proxy on 127.0.0.1."""
+    bake: Pause = 10.0
+    """How long a new version in containers is watched after each switch and share; "0s": not at all."""
+    bake_errors: Points = 2.0
+    """How many percentage points more of its requests may fail there than of the version before."""
+    bake_latency: Factor = 3.0
+    """How many times as long as those of the version before its answers may take."""
+    rollout: Shares = (100,)
+    """Percent of the requests that a new version in containers gets, step by step: [5, 25, 100]."""
+    wave: Wave | None = None
+    """How many hosts are switched at once, a number or a part such as "25%"; default: one or two hosts at once, of
+    more half of them."""
+    warm: Pause = 3600.0
+    """How long the containers of the version before go on, for the instant way back; "0s": they end with the deploy."""
     protected: Flag = False
     """Ask for the environment's name before a change, and take no DATABASE_URL from a shell."""
     working_tree: Flag = False

@@ -28,6 +28,7 @@ _EXPECTED: Final = {
     "path_type": "text in quotes",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a table",

@@ -1,4 +1,4 @@
-"""What only shows when the keys of an environment's hosts are compared."""
+"""What only shows when the keys of an environment with hosts or containers are compared."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from ops.kernel.settings.environment import Environment
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
 
-OF_COMPOSE: Final = ("hosts", "base_folder")
-OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key")
+OF_COMPOSE: Final = (
+    *("hosts", "base_folder"),
+    *("bake", "bake_errors", "bake_latency", "rollout", "wave", "warm"),
+)
+OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key", "allow_down")
 
 
 def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
@@ -25,6 +28,8 @@ def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
             yield from _unknown_keys(path, environment)
             yield from _registry(path, environment)
             yield from _after(path, environment, parsed.environments)
+            if environment.rollout != (100,) and not environment.bake:
+                yield (*path, "rollout"), "needs a bake above 0s: so long each share is watched"
 
 
 def _misplaced(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:

@@ -110,14 +110,16 @@ def _kind(schema: Mapping[str, Any]) -> str:
     options = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     if len(options) == 1:
         return _kind(options[0])
-    if options:
+    if any(each["type"] == "number" for each in options):
         return "duration"
     if "$ref" in schema:
         return "table"
+    if options:
+        return " or ".join(map(_kind, options))
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
-    if schema["type"] == "integer":
-        return f"{schema['minimum']} to {schema['maximum']}"
+    if schema["type"] in ("integer", "number"):
+        return f"{int(schema['minimum'])} to {int(schema['maximum'])}"
     if schema["type"] == "array":
         return f"list of {_kind(schema['items'])}"
     return {"string": "text", "boolean": "true, false", "object": "table"}[schema["type"]]

@@ -20,7 +20,7 @@ target = "compose"
 
 def host(name: str, serving: str, **kept_: Kept) -> Host:
     slots = {"blue": {"release": serving}, "green": {}}
-    return Host(name, "blue", slots, frozenset(), None, kept_)
+    return Host(name, "blue", slots, frozenset(), None, releases=kept_)
 
 
 def keeps(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.hosts.agent import base, containers, lease, pruning, releases
+from ops.hosts.agent import base, containers, drift, lease, pruning, releases
 from ops.hosts.agent.errors import Refused
 
 
@@ -41,18 +41,25 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(containers, "run", lambda *_, **__: "sha256:1\n")
     return Host(tmp_path)
 
 
-def test_release_is_kept_privately_and_read_again(host: Host) -> None:
-    (host.folder / "files" / "a").mkdir(parents=True)
-    assert host.keep("one", files=("files/a", "files/b")) == ["files/b"]
+def test_release_is_kept_privately_and_read_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "intact", lambda _: ["files/a/page"])
+    sent = ("files/a/page/one", "files/a/page", "files/b/page")
+    assert host.keep("one", files=sent) == ["files/b/page"]
     assert host.record("one")["wanted"] == {"variables": {"KEY": "secret"}}
     assert host.record("two") is None
     (path,) = (host.folder / "releases").iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert "secret" not in json.dumps(releases.summaries(host.folder, images=False))
+    host.keep("two", images={"web": "sha256:2"})
+    found = releases.summaries(host.folder)
+    assert {name: each["lacks"] for name, each in found.items()} == {"one": [], "two": ["web"]}
+    assert "secret" not in json.dumps(found)
 
 
 def test_undo_leaves_what_was_there_before(host: Host) -> None:
@@ -100,7 +107,7 @@ def test_damaged_record_is_told_with_its_place(host: Host) -> None:
     host.keep("one")
     (host.folder / "releases" / "one.json").write_text("{")
     with pytest.raises(Refused, match=r"one\.json is damaged"):
-        releases.summaries(host.folder, images=False)
+        releases.summaries(host.folder)
 
 
 def test_fact_about_an_unknown_release_is_refused(host: Host) -> None:

@@ -36,7 +36,9 @@ stop_timeout = "30s"
 target = "compose"
 port = {port}
 base_folder = "{base}"
+free_disk = "200MB"
 proxy_image = "{proxy}"
+bake = "0s"
 environment = {{ {variables} }}
 """
 HOSTS = """\
@@ -126,9 +128,15 @@ def small(base: Path, *, hosts: Sequence[Host] = ()) -> Iterator[Small]:
 
 def remove(made: Small) -> None:
     """Remove its containers, networks and volumes from this machine's engine."""
-    label = f"--filter=label={PROJECT}={made.project}"
-    for kind, words in {"ps": ("--all",), "network ls": (), "volume ls": ()}.items():
-        found = docker(*kind.split(), *words, "--quiet", label).split()
+    mine = f"--filter=label={PROJECT}={made.project}"
+    registry = f"--filter=label=invops.registry={made.project}"
+    for kind, *words in (
+        ("ps", "--all", mine),
+        ("network ls", mine),
+        ("volume ls", mine),
+        ("volume ls", registry),
+    ):
+        found = docker(*kind.split(), *words, "--quiet").split()
         remove = ("rm", "--force", "--volumes") if kind == "ps" else (kind.split()[0], "rm")
         if found:
             docker(*remove, *found)
