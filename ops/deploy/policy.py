@@ -167,5 +167,5 @@ def _after(context: Context, revision: git.Revision, other: str) -> list[Finding
 
 def at(context: Context, environment: str) -> Context:
     """Return the surroundings of another environment, for looking at it."""
-    settings = context.settings.model_copy(update={"name": environment})
+    settings = context.settings.model_copy(update={"name": environment, "left_out": {}})
     return dataclasses.replace(context, settings=settings)

@@ -133,7 +133,7 @@ def target(settings: Settings) -> str:
 def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
     """Return what happens to the services of the first host, in words; the others run the same file."""
     if not moves:
-        return {}
+        return {"services": "untouched, the release is only recorded"}
     host, slot = moves[0].host, moves[0].slot
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
