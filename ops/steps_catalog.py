@@ -39,6 +39,7 @@ MODULES: Final = (
     "ops.setup.init.operation",
     "ops.setup.install",
     "ops.setup.migrate",
+    "ops.setup.server.steps",
 )
 
 

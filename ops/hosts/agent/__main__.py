@@ -21,8 +21,13 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "certificate.answer": "certificate.answer",
+    "certificate.forget": "certificate.forget",
+    "certificate.renew": "certificate.renew",
     "drift.find": "drift.find",
     "files.put": "files.put",
+    "firewall.apply": "firewall.apply",
+    "firewall.confirm": "firewall.confirm",
     "hello": "hello.hello",
     "images.pull": "images.pull",
     "images.there": "images.there",
@@ -39,6 +44,8 @@ VERBS = {
     "look.model": "look.model",
     "look.observe": "look.observe",
     "proxy.maintenance": "proxy.maintenance",
+    "server.change": "server.change",
+    "server.look": "server.look",
     "slots.clear": "slots.clear",
     "slots.evidence": "slots.evidence",
     "slots.ground": "slots.ground",

@@ -11,7 +11,8 @@ from ops.kernel.settings.environment import Environment
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
 
-OF_COMPOSE: Final = ("hosts", "base_folder")
+OF_COMPOSE: Final = ("hosts", "base_folder", "domain")
+OF_DOMAIN: Final = ("acme_server", "acme_email", "acme_ca")
 OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key")
 
 
@@ -23,6 +24,7 @@ def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
             yield from _misplaced(path, environment)
             yield from _doubles(path, environment)
             yield from _unknown_keys(path, environment)
+            yield from _without_domain(path, environment)
 
 
 def _misplaced(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
@@ -55,3 +57,14 @@ def _unknown_keys(path: KeyPath, environment: Environment) -> Iterator[tuple[Key
                 f"is the key of a host that is not here: known are {', '.join(known)}"
                 f"{did_you_mean(name, known)}"
             )
+
+
+def _without_domain(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
+    if environment.domain and len(environment.hosts) > 1:
+        yield (*path, "domain"), (
+            "needs one host: of several, only the one that the name leads to would get a certificate; "
+            "let the load balancer before them have it"
+        )
+    for key in OF_DOMAIN:
+        if not environment.domain and key in environment.model_fields_set:
+            yield (*path, key), "needs domain"
