@@ -25,7 +25,9 @@ def look(context: Context, host: str, items: dict[str, Any], firewall: bool) -> 
     return reached.machine(context, host).call(context, "server.look", asked, reads=True)
 
 
-def _is_so(context: Context, host: str, item: str, title: str, user: str, public: str) -> Done | None:
+def _is_so(
+    context: Context, host: str, item: str, title: str, user: str, public: str
+) -> Done | None:
     about = Wanted(context, user, public).item(item)
     found = look(context, host, {item: about}, False)["items"][item]
     return None if found else Done("is so already")
