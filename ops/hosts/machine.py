@@ -55,15 +55,21 @@ class Place:
         base: The folder.
         application: Whose it is.
         environment: And of which environment.
+        repository: First commit of the application's repository, the same in every clone; empty when unknown.
     """
 
     base: str
     application: str
     environment: str
+    repository: str = ""
 
     def arguments(self) -> dict[str, Any]:
         """Return what every verb is told."""
-        owner = {"application": self.application, "environment": self.environment}
+        owner = {
+            "application": self.application,
+            "environment": self.environment,
+            "repository": self.repository,
+        }
         return {"base": self.base, "owner": owner}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ops.hosts import home
+from ops.hosts import home, runner
 from ops.hosts.machine import Machine, Place
 from ops.hosts.this_machine import ThisMachine
 from ops.kernel.context import Context
@@ -140,8 +141,21 @@ def place(settings: Settings) -> Place:
     return Place(base or str(default), settings.app.name, settings.name)
 
 
+def _repository(context: Context) -> str:
+    """Return the first commit of the application's repository; a shallow clone does not know it."""
+    if _git(context, "rev-parse", "--is-shallow-repository") != "false":
+        return ""
+    return _git(context, "rev-list", "--first-parent", "--max-parents=0", "HEAD")
+
+
+def _git(context: Context, *words: str) -> str:
+    argv = ["git", *words]
+    found = runner.run(context, argv, cwd=context.settings.folder, reads=True, check=False)
+    return found.stdout.strip() if found.code == 0 else ""
+
+
 def _machines(context: Context) -> Sequence[Machine]:
-    where = place(context.settings)
+    where = dataclasses.replace(place(context.settings), repository=_repository(context))
     if not context.settings.environment.hosts:
         return [ThisMachine(where)]
     from ops.hosts.ssh import machine

@@ -135,15 +135,26 @@ def foreground(
         DependencyError: The program is missing.
     """
     guard.effect(f"run {shlex.join(argv)}")
-    with _translated(argv, cwd):
-        process = subprocess.Popen(  # nosec B603
-            argv, cwd=cwd, env={**environ.variables(), **(environment or {})}
-        )
-    while True:
-        # Ctrl-C reaches the child as well; this process waits for how it ends.
-        with contextlib.suppress(KeyboardInterrupt):
-            code = process.wait()
-            return code if code >= 0 else 128 - code
+    with _ctrl_c_left_to_child(), _translated(argv, cwd):
+        code = subprocess.run(  # nosec B603
+            argv, cwd=cwd, env={**environ.variables(), **(environment or {})}, check=False
+        ).returncode
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def _ctrl_c_left_to_child() -> Iterator[None]:
+    """Let Ctrl-C, which reaches the child as well, end the child only: this process waits for how it ends."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # of a shell's &: the child ignores it too
+        yield
+        return
+    # A function and not SIG_IGN, which the child would inherit.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def probe(

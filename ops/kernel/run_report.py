@@ -121,6 +121,7 @@ def _facts(run: Run, log: Path) -> dict[str, str]:
         "exit code": "" if run.exit_code is None else str(run.exit_code),
         "error": run.error,
         "log": str(log) if log.is_file() else "",
+        "evidence": str(log.with_suffix("")) if log.with_suffix("").is_dir() else "",
     }
     return {name: value for name, value in facts.items() if value}
 

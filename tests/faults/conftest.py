@@ -9,6 +9,14 @@ import pytest
 
 from tests.conftest import require
 from tests.faults.lanes import Lanes, Moment, moments
+from tests.support.docker.engine import running
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[None]:
+    """Say that a test needs Docker; an engine that was started for the tests stops after the last."""
+    with running():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ class Answers:
 
 
 @contextmanager
-def probing(port: int) -> Iterator[Answers]:
+def probing(port: int, host: str = "127.0.0.1") -> Iterator[Answers]:
     """Ask for /probe on a new connection every 20 ms for a block."""
     answers, stop, began = Answers(), threading.Event(), time.monotonic()
 
@@ -46,7 +46,7 @@ def probing(port: int) -> Iterator[Answers]:
         while not stop.wait(EVERY):
             answers.count += 1
             try:
-                version = _ask(port)
+                version = _ask(host, port)
             except (OSError, ValueError, http.client.HTTPException) as error:
                 answers.failures.append(f"{time.monotonic() - began:.2f} s: {error!r}")
             else:
@@ -62,8 +62,8 @@ def probing(port: int) -> Iterator[Answers]:
         thread.join()
 
 
-def _ask(port: int) -> str:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+def _ask(host: str, port: int) -> str:
+    with closing(http.client.HTTPConnection(host, port, timeout=PATIENCE)) as connection:
         connection.request("GET", "/probe")
         answer = connection.getresponse()
         body = answer.read()

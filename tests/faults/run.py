@@ -3,6 +3,7 @@
     FAULT=kill:step.acted:switch python -m tests.faults.run deploy --env local
 
 FAULT is KIND:EVENT:STEP; several are separated by commas and come in this order, each once. An empty STEP is any step.
+KIND+SECONDS comes that much later, in the middle of what the event begins.
 
 | kind | does |
 |---|---|
@@ -21,6 +22,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,7 +69,12 @@ class Harm:
             self._do(self.faults.pop(0).kind, event)
 
     def _do(self, kind: str, event: Event) -> None:
-        if kind == "expire":
+        kind, _, later = kind.partition("+")
+        if later:
+            timer = threading.Timer(float(later), self._do, (kind, event))
+            timer.daemon = True
+            timer.start()
+        elif kind == "expire":
             self.deadlines[event.step].expire()
         elif kind == "fill":
             fill(Path(os.environ["FAULT_FOLDER"]))

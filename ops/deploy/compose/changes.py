@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ from ops.deploy.compose import haproxy, slotted
 
 if TYPE_CHECKING:
     from ops.deploy.compose.derived import Content
+
+_STARTED = "started: it does not run"
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,22 @@ class Changes:
     networks: tuple[str, ...]
     dropped: tuple[str, ...]
 
-    def lines(self) -> Iterator[str]:
-        """Yield one line a fact."""
+    def lines(self, running: Collection[str]) -> Iterator[str]:
+        """Yield one line a fact.
+
+        Args:
+            running: Names of the services that run there now.
+        """
         for name, image in self.switched.items():
             yield f"{name}: new copy in slot {self.slot}, image {image}"
         for name in self.changed:
             note = "; no requests are answered for a moment" if name == haproxy.NAME else ""
-            yield f"{name}: recreated because its definition changed{note}"
+            known = f"recreated because its definition changed{note}"
+            yield f"{name}: {known if name in running else _STARTED}"
         yield from (f"{name}: started for the first time" for name in self.new)
         yield from (f"{name}: ends when no slot needs it any more" for name in self.gone)
-        yield from (f"{name}: untouched" for name in self.kept)
+        for name in self.kept:
+            yield f"{name}: {'untouched' if name in running else _STARTED}"
         yield from (f"volume {name}: made" for name in self.volumes)
         yield from (f"network {name}: made" for name in self.networks)
         yield from self.dropped

@@ -21,6 +21,8 @@ class Host:
         serving: Slot that gets requests: blue, green, `mixed`, or empty.
         slots: What was put into each slot: `release` and `images` by service.
         running: Names of the services whose containers all run, as Compose names them.
+        changed: What was changed by hand and a deploy puts right: services, and files of invops.
+        retry_after: Seconds of the maintenance page that is on, else 0.
         present: The Compose document that it runs, None for none; holds secrets.
     """
 
@@ -28,6 +30,8 @@ class Host:
     serving: str
     slots: Mapping[str, Mapping[str, Any]]
     running: frozenset[str]
+    changed: frozenset[str]
+    retry_after: int
     present: Mapping[str, Any] | None = field(repr=False)
 
     @property
@@ -107,7 +111,15 @@ def _host(name: str, found: Mapping[str, Any]) -> Host:
     for each in found["containers"]:
         states.setdefault(each["service"], set()).add(each["state"])
     running = frozenset(service for service, all_of in states.items() if all_of == {"running"})
-    return Host(name, found["serving"], found["slots"], running, found["document"])
+    return Host(
+        name,
+        found["serving"],
+        found["slots"],
+        running,
+        frozenset(found["changed"]),
+        (found["proxy"] or {}).get("retry_after", 0),
+        found["document"],
+    )
 
 
 def _other(slot: str) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
 from ops.deploy.compose import fleet
 from ops.hosts import machines
+from ops.kernel import exits
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.errors import ConfigurationError
@@ -11,34 +16,93 @@ from ops.kernel.plan import Plan
 from ops.kernel.report import Report, Table
 from ops.kernel.steps import step
 
-_COLUMNS = ("host", "server", "state", "weight", "sessions", "waiting", "5xx")
+_COLUMNS: Final = (
+    *("host", "server", "release", "told", "state", "weight", "sessions", "waiting"),
+    *("requests", "a second", "errors", "rate"),
+)
+_ERRORS: Final = ("hrsp_5xx", "econ", "eresp")
+"""Answers with 5xx, connections that failed, answers that broke off (HAProxy management guide 2.6, 9.1)."""
+
+
+@dataclass(frozen=True)
+class Paged:
+    """A host whose page was set.
+
+    Args:
+        cut: Requests that did not end in time.
+    """
+
+    cut: int
 
 
 def status(context: Context) -> Report:
-    """Show slots, weights, sessions and errors as each proxy counts them.
+    """Show slots, weights, sessions and error rates as each proxy counts them since it started.
 
     Raises:
         ConfigurationError: The environment is processes of this machine.
     """
-    settings = context.settings
-    _refuse_processes(context)
-    asked = {"project": fleet.project(settings)}
-    every = machines.of(context)
-    found = every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()
+    found = _observe(context)
     rows, data = [], {}
     for name, each in found.items():
-        front = each["proxy"]
-        data[name] = {"serving": each["serving"], "proxy": front}
-        for server in (front or {}).get("servers", []):
-            numbers = [server[key] for key in ("weight", "current", "queued")]
-            numbers.append(server["counters"].get("hrsp_5xx", 0))
-            rows.append((name, server["name"], server["status"], *map(str, numbers)))
-    lost = [name for name, each in found.items() if each["proxy"] is None]
-    serving = ", ".join(f"{name}: {each['serving'] or 'nothing'}" for name, each in found.items())
-    hints = tuple(f"the proxy of {name} does not answer" for name in lost)
-    return Report(
-        f"serves {serving}", tables=(Table(_COLUMNS, rows),), hints=hints, data={"hosts": data}
+        front = each["proxy"] or {}
+        releases = {slot: kept.get("release", "") for slot, kept in each["slots"].items()}
+        servers = [_server(one, releases) for one in front.get("servers", [])]
+        rows += [(name, *map(str, _shown(one).values())) for one in servers]
+        data[name] = {
+            "serving": each["serving"],
+            "release": releases.get(each["serving"], ""),
+            "answers": bool(front),
+            "maintenance": front.get("retry_after", 0),
+            "comes_back": front.get("comes_back", ""),
+            "servers": servers,
+        }
+    silent = [name for name, each in data.items() if not each["answers"]]
+    facts = {
+        f"page on {name}": f"503, Retry-After {each['maintenance']}"
+        for name, each in data.items()
+        if each["maintenance"]
+    }
+    hints = [
+        *(f"the proxy of {name} does not answer: inv drift says why" for name in silent),
+        *(["inv maintenance.off serves again"] if facts else []),
+    ]
+    serves = {name: f"{each['release']} ({each['serving']})" for name, each in data.items()}
+    shown = ", ".join(
+        f"{name} {'serves ' + serves[name] if each['serving'] else 'serves nothing'}"
+        for name, each in data.items()
     )
+    return Report(
+        shown,
+        tables=(Table(_COLUMNS, rows),) if rows else (),
+        facts=facts,
+        hints=tuple(hints),
+        data={"environment": context.settings.name, "hosts": data},
+        exit_code=exits.GENERAL if silent else exits.OK,
+        status="error" if silent else "ok",
+    )
+
+
+def _server(one: Mapping[str, Any], releases: Mapping[str, str]) -> dict[str, Any]:
+    """Return one row, by the names of JSON."""
+    counted = one["counters"]
+    requests, errors = counted["stot"], sum(counted[key] for key in _ERRORS)
+    return {
+        "server": one["name"],
+        "release": releases.get(one["slot"], ""),
+        "told": one["told"],
+        "state": one["status"],
+        "weight": one["weight"],
+        "sessions": one["current"],
+        "waiting": one["queued"],
+        "requests": requests,
+        "a_second": counted["rate"],
+        "errors": errors,
+        "error_rate": round(errors / requests, 6) if requests else 0.0,
+    }
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "error_rate": f"{row['error_rate']:.2%}"}
 
 
 def on(context: Context, retry_after: int) -> Plan:
@@ -47,6 +111,9 @@ def on(context: Context, retry_after: int) -> Plan:
     Args:
         context: Surroundings.
         retry_after: Seconds that clients are told to wait.
+
+    Raises:
+        ConfigurationError: That is no time, or nothing was deployed.
     """
     if retry_after < 1:
         raise ConfigurationError(
@@ -61,18 +128,20 @@ def off(context: Context) -> Plan:
 
 
 def _plan(context: Context, operation: str, seconds: int) -> Plan:
-    settings = context.settings
-    _refuse_processes(context)
-    asked = {"project": fleet.project(settings)}
-    every = machines.of(context)
-    found = every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()
-    now = {name: (each["proxy"] or {}).get("retry_after", 0) for name, each in found.items()}
+    settings, found = context.settings, _observe(context)
+    if bare := [name for name, each in found.items() if each["document"] is None]:
+        raise ConfigurationError(
+            f"nothing was deployed to {', '.join(bare)}, it has no proxy",
+            hint=f"inv deploy --env {settings.name}",
+        )
+    now = {name: (each["proxy"] or {}).get("retry_after", -1) for name, each in found.items()}
     target = f"the proxy of {settings.app.name} on {', '.join(found)}"
     if all(each == seconds for each in now.values()):
         shown = "shows the page already" if seconds else "serves, there is no page"
         return Plan(operation, settings.name, target, (), nothing=f"{settings.name} {shown}")
+    make = show if seconds else serve
     steps = tuple(
-        maintain.step(name, group="maintain", host=name, seconds=seconds, before=now[name])
+        make.step(name, group="maintain", host=name, seconds=seconds, before=max(0, now[name]))
         for name in found
     )
     return Plan(operation, settings.name, target, steps, {"now": now})
@@ -82,21 +151,42 @@ def _back(context: Context, result: object, host: str, seconds: int, before: int
     _tell(context, host, before)
 
 
-@step(title="Set the maintenance page of {host}", limit=minutes(2), undo=_back)
-def maintain(context: Context, host: str, seconds: int, before: int) -> None:
-    """Answer with 503 and Retry-After, after the requests that are there; 0 seconds: serve again."""
-    _tell(context, host, seconds)
+@step(
+    title="Show the maintenance page on {host}, Retry-After {seconds}", limit=minutes(5), undo=_back
+)
+def show(context: Context, host: str, seconds: int, before: int) -> Paged:
+    """Answer with 503 and Retry-After, and wait for the requests that are there; cut those that do not end in time."""
+    paged = Paged(_tell(context, host, seconds))
+    if paged.cut:
+        context.note(f"{host}: {paged.cut} requests did not end in time and were cut")
+    return paged
 
 
-def _tell(context: Context, host: str, seconds: int) -> None:
-    arguments = {"project": fleet.project(context.settings), "retry_after": seconds}
-    machines.of(context)[host].detached(context, "proxy.maintenance", arguments)
+@step(title="Serve again on {host}", limit=minutes(1), undo=_back)
+def serve(context: Context, host: str, seconds: int, before: int) -> Paged:
+    """Send requests to the application again."""
+    return Paged(_tell(context, host, seconds))
 
 
-def _refuse_processes(context: Context) -> None:
+def _tell(context: Context, host: str, seconds: int) -> int:
+    settings = context.settings
+    longest = max((each.stop_timeout for each in settings.services.values()), default=30.0)
+    arguments = {
+        "project": fleet.project(settings),
+        "retry_after": seconds,
+        "drain": min(longest, max(1.0, context.deadline.remaining() - 10)),
+    }
+    cut: int = machines.of(context)[host].detached(context, "maintenance.page", arguments)["cut"]
+    return cut
+
+
+def _observe(context: Context) -> dict[str, dict[str, Any]]:
     settings = context.settings
     if settings.environment.target != "compose":
         raise ConfigurationError(
-            f"{settings.name} runs as processes of this machine, without a maintenance page",
-            hint=f"inv status --env {settings.name}",
+            f"{settings.name} is no Compose environment, it has no proxy of ours in a container",
+            hint=f"what runs: inv status --env {settings.name}",
         )
+    asked = {"project": fleet.project(settings)}
+    every = machines.of(context)
+    return every.each(lambda one: one.call(context, "look.observe", asked, reads=True)).complete()

@@ -71,11 +71,12 @@ def build(context: Context, release: str) -> Built:
             files.write(path, json.dumps(document))
             argv = ["docker", "compose", "-f", str(path), "build", "--progress", "plain"]
             runner.run(context, [*argv, *what.built], environment=runner.network_environment())
+    found = _ids(context, what)
     for name, image in _names(context, what).items():
-        if not _id(context, image):
+        if not found[name]:
             context.note(f"pull {image} for {name}")
             runner.run(context, ["docker", "pull", "--quiet", image])
-    found = _ids(context, what)
+            found[name] = _id(context, image)
     if missing := sorted(name for name, id in found.items() if not id):
         raise StepFailed(f"no image of {', '.join(missing)} was built")
     return Built(found)
@@ -185,7 +186,9 @@ def _names(context: Context, what: wanted.Wanted) -> dict[str, str]:
 
 
 def _ids(context: Context, what: wanted.Wanted) -> dict[str, str]:
-    return {name: _id(context, image) for name, image in _names(context, what).items()}
+    names = _names(context, what)
+    known = {image: _id(context, image) for image in sorted(set(names.values()))}
+    return {name: known[image] for name, image in names.items()}
 
 
 def _id(context: Context, image: str) -> str:

@@ -9,7 +9,6 @@ from ops.deploy import pipeline as common
 from ops.deploy import releases
 from ops.deploy.compose import fleet, images, steps, wanted
 from ops.hosts.haproxy import SLOTS
-from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -28,12 +27,10 @@ def deploy(context: Context, ref: str) -> Plan:
     revision = git.resolve(context, ref)
     release = revision.release
     now = fleet.observe(context)
-    with files.scratch("invops-plan-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-        what = wanted.read(context, folder / "all", release)
-        if _serves(what, now):
-            return common.nothing("deploy", settings, release)
-        words = _changes(what, now)
+    what = wanted.ahead(context, revision)
+    if _serves(what, now):
+        return common.nothing("deploy", settings, release)
+    words = _changes(what, now)
     plan = [
         checkout.checkout.step(
             release=release,
@@ -57,6 +54,7 @@ def deploy(context: Context, ref: str) -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
+        **_noticed(settings.name, now),
         **words,
     }
     return Plan(
@@ -92,7 +90,8 @@ def rollback(context: Context, to: str) -> Plan:
         *_roll_out(what, now),
         releases.record.step(release=release, backup=None, newest=False),
     ]
-    summary = {"release": release, "serves now": now.shown(), **_changes(what, now)}
+    noticed = _noticed(settings.name, now)
+    summary = {"release": release, "serves now": now.shown(), **noticed, **_changes(what, now)}
     seen = {"now": now.seen(), "release": release}
     return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
 
@@ -113,8 +112,19 @@ def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
     host = now.hosts[0]
     slot, _ = host.choose(what.release)
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
-    lines = what.derive(slot, later, host.present).changes.lines()
+    lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
+
+
+def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
+    """Return what is special about the hosts now, in words."""
+    paged = [each.name for each in now if each.retry_after]
+    changed = sorted({name for each in now for name in each.changed})
+    page = f"is on on {', '.join(paged)} and stays on: inv maintenance.off --env {environment}"
+    return {
+        **({"maintenance page": page} if paged else {}),
+        **({"changed by hand": f"{', '.join(changed)}: inv drift says how"} if changed else {}),
+    }
 
 
 def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:

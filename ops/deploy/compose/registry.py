@@ -2,7 +2,8 @@
 
 One path for both: an image is pushed, its digest is what the registry answers, and the host pulls by that digest. A
 temporary registry listens on this machine's 127.0.0.1, which every engine trusts without TLS; the hosts reach it
-through the reverse forward of the SSH connection, at their own 127.0.0.1.
+through the reverse forward of the SSH connection, at their own 127.0.0.1. What it stores stays for the week in a volume:
+a push compresses only the layers that are new, which is most of its time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ops.kernel.errors import ConnectionFailed, StepFailed
 
 PORT: Final = 5000
 """Port that a registry listens on inside its container."""
+_STORE: Final = "/images"
 _READY_SECONDS: Final = 20.0
 _POLL: Final = 0.05
 
@@ -43,7 +45,10 @@ def temporary(context: Context, image: str, owner: str) -> Iterator[int]:
     argv = ["docker", "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}"]
     for left in runner.run(context, argv, reads=True).stdout.split():
         _remove(context, left)
+    volume = _volume(context, label, owner)
     argv = ["docker", "run", "--detach", "--label", label, "--publish", f"127.0.0.1::{PORT}"]
+    argv += ["--mount", f"type=volume,source={volume},target={_STORE},volume-label={label}"]
+    argv += ["--env", f"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY={_STORE}"]
     container = runner.run(context, [*argv, image]).stdout.split()[-1]
     try:
         shown = runner.run(context, ["docker", "port", container, str(PORT)], reads=True).stdout
@@ -73,6 +78,16 @@ def push(context: Context, tags: Mapping[str, str], place: str) -> dict[str, str
         finally:
             runner.run(context, ["docker", "rmi", "--no-prune", there], check=False)
     return found
+
+
+def _volume(context: Context, label: str, owner: str) -> str:
+    """Return the name of this week's store; those of earlier weeks are removed, so it cannot grow without end."""
+    name = f"invops-registry-{owner}-{time.strftime('%Gw%V')}"
+    argv = ["docker", "volume", "ls", "--quiet", "--filter", f"label={label}"]
+    for each in runner.run(context, argv, reads=True).stdout.split():
+        if each != name:
+            runner.run(context, ["docker", "volume", "rm", each], check=False)
+    return name
 
 
 def _remove(context: Context, container: str) -> None:

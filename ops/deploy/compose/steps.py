@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ops.deploy.compose import fleet, wanted
+from ops.database import ready
+from ops.deploy.compose import evidence, fleet, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
@@ -68,12 +68,13 @@ def _clear(
     before: str,
     images: object,
 ) -> None:
-    """Keep the evidence, then empty the slot."""
+    """Empty the slot; the evidence is kept first, unless the step that failed did so."""
+    if not evidence.folder(context, host).exists():
+        asked = wanted.checks(context.settings, release, slot)
+        if kept := evidence.keep(context, host, slot, asked):
+            context.note(f"evidence of {host}: {kept}")
     there = {"project": fleet.project(context.settings), "slot": slot}
-    machine = _on(context, host)
-    kept = machine.call(context, "slots.evidence", {**there, "run": context.run_id}, reads=False)
-    context.note(f"evidence on {host}: {kept['folder']}")
-    machine.detached(context, "slots.clear", there)
+    _on(context, host).detached(context, "slots.clear", there)
 
 
 @step(title="Start what is not switched on {host}", limit=minutes(10))
@@ -89,9 +90,12 @@ def ground(
 
     Raises:
         StepFailed: One does not come up; the last lines of its log are the reason.
+        ConnectionFailed: The database takes no connections.
     """
     arguments = _document(context, host, slot, release, before, images)
-    _on(context, host).detached(context, "slots.ground", arguments)
+    with evidence.on_failure(context, host, slot, {}):
+        _on(context, host).detached(context, "slots.ground", arguments)
+    ready.wait(context)
 
 
 @step(title="Fill slot {slot} on {host} with {release}", limit=minutes(5), undo=_clear)
@@ -109,7 +113,8 @@ def prepare(
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
     arguments = _document(context, host, slot, release, before, images)
-    return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
+    with evidence.on_failure(context, host, slot, arguments["checks"]):
+        return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
 
 def _document(
@@ -122,9 +127,10 @@ def _document(
 ) -> dict[str, Any]:
     """Return what a host needs to know of a release; the files that it mounts are there then."""
     what, machine = wanted.of(context, release), _on(context, host)
-    present = machine.call(context, "look.model", reads=True)["model"]
+    seen = machine.call(context, "look.model", reads=True)
+    present = seen["model"]
     made = what.derive(slot, images[host], present)
-    _upload(context, machine, what, present)
+    _upload(context, machine, what, seen["files"])
     return {
         "slot": slot,
         "release": release,
@@ -136,14 +142,13 @@ def _document(
 
 
 def _upload(
-    context: Context, machine: Machine, what: wanted.Wanted, present: Mapping[str, Any] | None
+    context: Context, machine: Machine, what: wanted.Wanted, there: Collection[str]
 ) -> None:
-    """Send the files that the host's present document does not mention: their folders are named by content."""
-    there = json.dumps(present or {})
+    """Send the files that the host does not have whole: their folders are named by content."""
     needed = [
         (each.source if each.source is not None else each.content, str(each.path), each.mode)
         for each in what.placed.uploads
-        if "/".join(each.path.parts[:2]) not in there
+        if "/".join(each.path.parts[:3]) not in there
     ]
     if needed:
         machine.put_all(context, needed)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ops.deploy import releases
+from ops.deploy import git, releases
 from ops.deploy.compose import derived
 from ops.deploy.compose import files as placing
 from ops.deploy.compose import fleet, haproxy
@@ -15,6 +15,7 @@ from ops.deploy.compose import model as models
 from ops.deploy.compose.derived import Content, Derived
 from ops.deploy.compose.fleet import Host
 from ops.hosts import machines
+from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.settings.models import Settings
 
@@ -80,7 +81,10 @@ class Wanted:
         needed = {
             mine[name] for name, each in self.settings.services.items() if each.route or not warm
         }
-        if not {*needed, haproxy.NAME} <= host.running:
+        others = {name for name, each in there.items() if not derived.slot_of(each)}
+        if not {*needed, haproxy.NAME} <= host.running or host.changed - there.keys():
+            return False
+        if host.changed & {*needed, *others}:
             return False
         images = {name: there[name]["image"] for name in self.built if name in there}
         images |= {name: there[known]["image"] for name, known in mine.items()}
@@ -105,15 +109,20 @@ class Wanted:
 
     def checks(self, slot: str) -> dict[str, dict[str, str]]:
         """Return what each web service of a slot must answer, by its name in the document."""
-        return {
-            f"{name}-{slot}": {
-                "path": each.health,
-                "version_key": each.health_version,
-                "version": self.release,
-            }
-            for name, each in self.settings.services.items()
-            if each.route
+        return checks(self.settings, self.release, slot)
+
+
+def checks(settings: Settings, release: str, slot: str) -> dict[str, dict[str, str]]:
+    """Return what each web service of a slot must answer, by its name in the document."""
+    return {
+        f"{name}-{slot}": {
+            "path": each.health,
+            "version_key": each.health_version,
+            "version": release,
         }
+        for name, each in settings.services.items()
+        if each.route
+    }
 
 
 def read(context: Context, folder: Path, release: str) -> Wanted:
@@ -143,9 +152,31 @@ def read(context: Context, folder: Path, release: str) -> Wanted:
     return Wanted(settings, release, found, placing.place(found, variables), own)
 
 
+def ahead(context: Context, revision: git.Revision) -> Wanted:
+    """Read what a release is to run before it is unpacked; of each tree once, as `of`."""
+
+    def found() -> Wanted:
+        with files.scratch("invops-plan-") as folder:
+            git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
+            return read(context, folder / "all", revision.release)
+
+    return _once(context, f"{revision.release} {revision.tree}", found)
+
+
 def of(context: Context, release: str) -> Wanted:
-    """Read what a release that is unpacked here is to run."""
-    return read(context, releases.folder(context.settings, release) / releases.REPOSITORY, release)
+    """Read what a release that is unpacked here is to run; once in a process, for Compose takes its time."""
+    folder = releases.folder(context.settings, release) / releases.REPOSITORY
+    return _once(context, str(folder), lambda: read(context, folder, release))
+
+
+_known: dict[str, Wanted] = {}
+
+
+def _once(context: Context, key: str, find: Callable[[], Wanted]) -> Wanted:
+    known = _known.get(key)
+    if known is None or known.settings is not context.settings:
+        known = _known[key] = find()
+    return known
 
 
 def _secrets(context: Context) -> dict[str, str]:

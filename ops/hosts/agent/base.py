@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -35,36 +36,71 @@ def claim(arguments: dict[str, Any]) -> Path:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
         check_owner(arguments)
-        owner = path / "owner.json"
-        if not owner.exists():
-            write(owner, json.dumps(arguments["owner"]))
-    except PermissionError as error:
+        found, owner = _owner(path), arguments["owner"]
+        if found != owner and not (found and found.get("repository")):
+            write(path / "owner.json", json.dumps(owner))
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         why = f"{error.strerror}: {error.filename} (as uid {os.geteuid()})"
         raise Refused(
             "permission", f"cannot make {path}", why, "prepare the host: inv setup.server"
         ) from error
+    except OSError as error:  # read-only, full
+        raise Refused("failed", f"cannot make {path}", error.strerror or str(error)) from error
     return path
 
 
 def check_owner(arguments: dict[str, Any]) -> None:
-    """Refuse a folder that another application or environment has.
+    """Refuse a folder that another application or environment has, also one of the same name in another repository.
+
+    A clone that does not know its repository (a shallow one) is trusted in that.
 
     Raises:
         Refused: It is somebody else's.
     """
-    path = of(arguments)
-    try:
-        found = json.loads((path / "owner.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return
-    if found != arguments["owner"]:
-        whose = ", ".join(f"{key} {value}" for key, value in sorted(found.items()))
+    path, owner = of(arguments), arguments["owner"]
+    found = _owner(path)
+    if any(found.get(key) and owner.get(key) and found[key] != owner[key] for key in found):
+        whose = ", ".join(f"{key} {value}" for key, value in sorted(found.items()) if value)
         raise Refused(
             "config",
             f"{path} belongs to somebody else",
             f"it is that of {whose}",
-            "give this environment another base_folder in ops.toml",
+            "give this environment another name, or another base_folder, in ops.toml",
         )
+
+
+def _owner(path: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((path / "owner.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def record(path: Path, data: str, mode: int = 0o600) -> None:
+    """Write a file so that a change of it by hand shows: its hash is known before it is there.
+
+    The hash of before stays known beside it, so a kill in between leaves a file that is known as well.
+    """
+    wanted, there = data.encode(), path.read_bytes() if path.exists() else None
+    if there == wanted and is_known(path):
+        return
+    hashes = [hashlib.sha256(each).hexdigest() for each in (wanted, there) if each is not None]
+    write(_known(path), json.dumps(hashes))
+    write(path, data, mode)
+
+
+def is_known(path: Path) -> bool:
+    """Say whether a file is as `record` left it; one that it never wrote is."""
+    try:
+        known = json.loads(_known(path).read_text("utf-8"))
+        return hashlib.sha256(path.read_bytes()).hexdigest() in known
+    except FileNotFoundError:
+        return not _known(path).exists()
+
+
+def _known(path: Path) -> Path:
+    return path.with_name(f"{path.name}.known")
 
 
 def write(path: Path, data: str | bytes, mode: int = 0o600) -> None:

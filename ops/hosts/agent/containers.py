@@ -19,6 +19,7 @@ QUICK_SECONDS = 30.0
 LOG_LINES = 20
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
+FOLDER = "com.docker.compose.project.working_dir"
 HASH = "com.docker.compose.config-hash"
 RELEASE = "invops.release"
 SLOT = "invops.slot"
@@ -43,6 +44,7 @@ class Container:
         config: Hash of the definition that it was made from.
         addresses: In its networks.
         started: When, as Docker writes it.
+        folder: Where the document lies that it was made from.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Container:
     config: str
     addresses: tuple[str, ...]
     started: str
+    folder: str
 
     @property
     def age(self) -> float:
@@ -71,13 +74,14 @@ class Container:
         return self.state == "exited" and self.exit_code == 0
 
 
-def run(arguments: Sequence[str], seconds: float, *, check: bool = True) -> str:
+def run(arguments: Sequence[str], seconds: float, *, check: bool = True, given: str = "") -> str:
     """Run `docker` and return its standard output.
 
     Args:
         arguments: Without secrets.
         seconds: Time limit.
         check: Whether an error is one.
+        given: Its standard input.
 
     Raises:
         Refused: Docker is missing, takes too long, or says no; with its last lines.
@@ -86,7 +90,7 @@ def run(arguments: Sequence[str], seconds: float, *, check: bool = True) -> str:
     try:
         done = subprocess.run(
             ["docker", *arguments],
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             errors="replace",
@@ -146,8 +150,17 @@ def up(model: Path, services: Sequence[str], seconds: float, *, alone: bool) -> 
 
 def hashes(model: Path) -> dict[str, str]:
     """Return the hash of each service's definition, as Compose writes it into the label `HASH`."""
-    lines = compose(model, ["config", "--hash", "*"], QUICK_SECONDS).splitlines()
-    return dict(line.split(maxsplit=1) for line in lines if line.strip())
+    document = json.loads(model.read_text("utf-8"))
+    for each in document["services"].values():
+        if SLOT in (
+            each.get("labels") or {}
+        ):  # they start with --no-deps, which is not hashed then
+            each.pop("depends_on", None)
+    where = ["-f", "-", "--project-directory", str(model.parent)]
+    told = run(
+        ["compose", *where, "config", "--hash", "*"], QUICK_SECONDS, given=json.dumps(document)
+    )
+    return dict(line.split(maxsplit=1) for line in told.splitlines() if line.strip())
 
 
 def compose(model: Path, arguments: Sequence[str], seconds: float) -> str:
@@ -184,9 +197,10 @@ def _remove(container: str) -> None:
             raise
 
 
-def logs(container: str, lines: int = LOG_LINES) -> str:
+def logs(container: str, lines: int = LOG_LINES, *, times: bool = False) -> str:
     """Return the last lines that a container wrote."""
-    command = ["docker", "logs", "--tail", str(lines), container]
+    moments = ["--timestamps"] if times else []
+    command = ["docker", "logs", "--tail", str(lines), *moments, container]
     try:
         done = subprocess.run(
             command,
@@ -239,4 +253,5 @@ def _container(found: dict[str, Any]) -> Container:
         config=labels.get(HASH, ""),
         addresses=tuple(each["IPAddress"] for each in networks.values() if each.get("IPAddress")),
         started=state.get("StartedAt", ""),
+        folder=labels.get(FOLDER, ""),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from ops.hosts.agent import base, containers, filling, proxy, routes
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.servers import SLOTS
+from ops.hosts.agent.unlike import Item, files, item, network_name, services
 
-_DIGITS = 12
-Item = dict[str, str]
+# Differences of a service that is not switched which `docker compose up` of the next deploy puts right.
+_REPAIRED = ("containers", "state", "definition")
+# Nothing unusual in a slot that does not serve: its workers ended, or it was never filled.
+_AT_REST = ("containers", "state")
 
 
 def find(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -25,149 +28,152 @@ def find(arguments: dict[str, Any]) -> dict[str, Any]:
         arguments: `project`.
 
     Returns:
-        `release` that serves; `items`: each with `what` (service or file), `difference`, `expected` and `found`.
+        `release` that serves; `maintenance`: seconds of the page that is on, else 0; `items`: each with `what` (service
+        or file), `difference`, `deployed` and `found`.
 
     Raises:
         Refused: Nothing was deployed here.
     """
     folder = base.of(arguments)
+    base.check_owner(arguments)
     model = folder / "model.json"
     if not model.exists():
-        raise Refused("config", "nothing was deployed here", f"there is no {model}")
-    document = json.loads(model.read_text("utf-8"))
-    records = {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS}
-    front = proxy.of(arguments)
+        raise Refused(
+            "config", "nothing was deployed here", f"there is no {model}", "inv deploy, then again"
+        )
+    document, front = _document(model), proxy.of(arguments)
     slot = filling.serving(front)
+    back = routes.active_in(front.text())
     now = containers.project(arguments["project"])
     items = [
-        *_services(model, document, now, slot, records.get(slot, {})),
-        *_extra(arguments["project"], document, now),
-        *_model(model, records),
-        *_proxy(front, folder, slot),
-        *_files(folder / "files"),
+        *services(model, document, now, [slot if slot in SLOTS else back]),
+        *files(now, slot),
+        *_extra(document, now),
+        *_proxy(front, now, slot, back),
+        *_left(folder, front, document),
     ]
-    return {"release": records.get(slot, {}).get("release", ""), "items": items}
+    record = _record(folder / "slots" / f"{slot if slot in SLOTS else back}.json")
+    page = front.maintained() if front.running() else 0
+    return {"release": record.get("release", ""), "maintenance": page, "items": items}
 
 
-def _item(what: str, difference: str, expected: str, found: str) -> Item:
-    return {"what": what, "difference": difference, "expected": expected, "found": found}
+def changed(
+    folder: Path, document: Mapping[str, Any], now: Sequence[Container], front: proxy.Proxy
+) -> list[str]:
+    """Return the services and files that a deploy puts right: with one of them there is something to change."""
+    found, serves = set(), filling.serving(front)
+    for each in services(folder / "model.json", document, now, SLOTS):
+        slot, difference = filling.slot_of(document["services"][each["what"]]), each["difference"]
+        if not slot:
+            repaired = difference in _REPAIRED
+        else:
+            repaired = slot == serves or difference not in _AT_REST
+        if repaired:
+            found.add(each["what"])
+    return sorted({*found, *(each["what"] for each in _left(folder, front, document))})
 
 
-def _services(
-    model: Path,
-    document: Mapping[str, Any],
-    now: list[Container],
-    slot: str,
-    record: Mapping[str, Any],
-) -> Iterator[Item]:
-    """Yield what differs of the services that serve, and of those that are not switched."""
-    hashes = containers.hashes(model)
-    values = {each["Id"]: each for each in containers.raw([each.id for each in now])}
-    gone = (document.get("x-invops") or {}).get("gone") or {}
-    for name, service in sorted(document["services"].items()):
-        if filling.slot_of(service) not in ("", slot) or name in gone:
-            continue
-        mine = [each for each in now if each.service == name]
-        if not mine:
-            yield _item(name, "container", "one that runs", "none")
-        for each in mine:
-            if each.state != "running" and not each.completed:
-                yield _item(name, "state", "running", each.state)
-            if each.config != hashes.get(name, ""):
-                yield _item(name, "definition", _short(hashes.get(name, "")), _short(each.config))
-            image = record.get("images", {}).get(name) or _image(str(service["image"]))
-            if image and each.image != image:
-                yield _item(name, "image", _short(image), _short(each.image))
-            yield from _environment(name, service, values.get(each.id, {}))
+def intact(folder: Path) -> list[str]:
+    """Return what lies below `files/` and is what its folder's name says, as `files/HASH/NAME`."""
+    there = sorted((folder / "files").glob("*/*"))
+    return [f"files/{each.parent.name}/{each.name}" for each in there if _is_intact(each)]
 
 
-def _environment(name: str, service: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[Item]:
-    """Yield the variables whose value is not that of the document, by hash."""
-    there = dict(each.partition("=")[::2] for each in (found.get("Config") or {}).get("Env") or [])
-    for key, value in sorted((service.get("environment") or {}).items()):
-        expected = str(value).replace("$$", "$")
-        if there.get(key) != expected:
-            was = _hash(there[key]) if key in there else "not set"
-            yield _item(name, f"variable {key}", _hash(expected), was)
-
-
-def _extra(project: str, document: Mapping[str, Any], now: list[Container]) -> Iterator[Item]:
+def _extra(document: Mapping[str, Any], now: Sequence[Container]) -> Iterator[Item]:
     """Yield containers that no service has: of the project, or on its networks, made by hand."""
+    known = {each.id for each in now}
     for each in now:
         if each.service not in document["services"]:
-            yield _item(each.name, "container", "none", "of a service that is not deployed")
-    known = {each.id for each in now}
-    for network in document.get("networks") or {}:
-        name = (document["networks"][network] or {}).get("name") or f"{project}_{network}"
+            yield item(each.name, "container", "none", "of a service that is not deployed")
+    form = "{{.ID}} {{.Names}} {{.Labels}}"
+    for key, network in (document.get("networks") or {}).items():
+        if (network or {}).get("external"):  # others are on it by right
+            continue
+        name = network_name(document, key)
         listed = containers.run(
-            [
-                "ps",
-                "--all",
-                "--no-trunc",
-                "--format",
-                "{{.ID}} {{.Names}}",
-                "--filter",
-                f"network={name}",
-            ],
+            ["ps", "--all", "--no-trunc", "--format", form, "--filter", f"network={name}"],
             containers.QUICK_SECONDS,
         )
         for line in listed.splitlines():
-            id, _, named = line.partition(" ")
-            if id not in known:
+            id, named, labels = (line.split(" ", 2) + [""])[:3]
+            if id not in known and "invops." not in labels:
                 known.add(id)
-                yield _item(named, "container", "none", f"made by hand, on network {network}")
+                yield item(named, "container", "none", f"made by hand, on network {name}")
 
 
-def _model(model: Path, records: Mapping[str, Mapping[str, Any]]) -> Iterator[Item]:
-    known = {str(each["model"]) for each in records.values() if each.get("model")}
-    found = hashlib.sha256(model.read_bytes()).hexdigest()
-    if known and found not in known:
-        yield _item("model.json", "content", " or ".join(sorted(map(_short, known))), _short(found))
-
-
-def _proxy(front: proxy.Proxy, folder: Path, slot: str) -> Iterator[Item]:
+def _proxy(front: proxy.Proxy, now: Sequence[Container], slot: str, back: str) -> Iterator[Item]:
     if not front.running():
-        yield _item("proxy", "state", "running", "does not answer")
+        yield item("proxy", "state", "running", "does not answer")
         return
-    back = routes.active_in(front.text())
     if slot != back:
-        yield _item("proxy", "slot that serves", back or "none", slot or "none")
-    wanted = folder / "slots" / f"{back}.cfg"
-    if (
-        back
-        and wanted.exists()
-        and routes.with_active(wanted.read_text("utf-8"), back) != front.text()
-    ):
-        yield _item("haproxy.cfg", "content", _hash(wanted.read_text("utf-8")), _hash(front.text()))
-    if front.maintained():
-        yield _item("proxy", "maintenance", "off", f"on, Retry-After {front.maintained()}")
-    for each in front.servers(slot):
-        if not each.alive:
-            yield _item(f"proxy server {each.name}", "state", "up", each.status)
+        yield item("proxy", "slot that serves", back or "none", slot or "none")
+    if front.structure() != routes.digest_in(front.text()):
+        deployed, found = routes.digest_in(front.text()), front.structure()
+        yield item("proxy", "configuration that it runs", deployed, found)
+    told, page = front.maintained(), front.maintained_on_disk()
+    if told != page:
+        yield item("proxy", "maintenance page", _page(page), _page(told))
+    known = {address for each in now if each.slot == back for address in each.addresses}
+    for each in front.servers(back):
+        name = f"proxy server {each.name}"
+        if each.told != "ready":
+            yield item(name, "order", "ready", each.told)
+        elif not each.alive:
+            yield item(name, "state", "up", f"{each.status} {each.check}".strip())
+        if each.told == "ready" and each.weight != each.configured:
+            yield item(name, "weight", each.configured, each.weight)
+        if each.address and each.address not in known:
+            yield item(name, "address", " or ".join(sorted(known)) or "none", each.address)
 
 
-def _files(folder: Path) -> Iterator[Item]:
-    """Yield mounted files that are not what their folder's name says: the hash of names, modes and contents."""
-    for each in sorted(folder.glob("*/*")):
-        found = _content(each)
-        if not found.startswith(each.parent.name) and _secret(each) != each.parent.name:
-            yield _item(f"files/{each.parent.name}/{each.name}", "content", each.parent.name, found)
+def _page(seconds: int) -> str:
+    return f"on, Retry-After {seconds}" if seconds else "off"
+
+
+def _left(folder: Path, front: proxy.Proxy, document: Mapping[str, Any]) -> Iterator[Item]:
+    """Yield the files that are not as the last deploy left them."""
+    ours = [folder / "model.json", front.folder / proxy.CONFIG, front.folder / proxy.MAINTENANCE]
+    for path in ours:
+        if not base.is_known(path):
+            yield item(path.name, "content", "as invops wrote it", _found(path))
+    for path in _mounted(folder, document):
+        if not _is_intact(path):
+            name = f"files/{path.parent.name}/{path.name}"
+            yield item(name, "content", path.parent.name, _content(path) or "none")
+
+
+def _mounted(folder: Path, document: Mapping[str, Any]) -> list[Path]:
+    """Return the files of the repository that the document mentions; others may be half of a deploy that was killed."""
+    ours = folder / "files"
+    named = {Path(each.replace("$$", "$")) for each in _texts(document)}
+    inside = [each.relative_to(ours).parts for each in named if ours in each.parents]
+    return [ours / parts[0] / parts[1] for parts in sorted(inside) if len(parts) > 1]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+def _is_intact(path: Path) -> bool:
+    """Say whether something is what its folder's name says: the hash of names, modes and contents, or of a secret."""
+    return path.exists() and path.parent.name in (_content(path), _secret(path))
 
 
 def _content(path: Path) -> str:
     """Return the hash that the deployer names such a folder by (ops/deploy/compose/files.py)."""
-    found = (
-        {"": path}
-        if path.is_file()
-        else {
-            str(each.relative_to(path)): each for each in sorted(path.rglob("*")) if each.is_file()
-        }
-    )
+    if not path.exists():
+        return ""
+    inside = {str(each.relative_to(path)): each for each in sorted(path.rglob("*"))}
     digest = hashlib.sha256()
-    for name, file in found.items():
-        mode = 0o555 if os.stat(file).st_mode & 0o100 else 0o444
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        digest.update(f"{name}\0{mode:o}\0{content}\n".encode())
+    for name, file in ({"": path} if path.is_file() else inside).items():
+        if file.is_file():
+            mode = 0o555 if os.stat(file).st_mode & 0o100 else 0o444
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest.update(f"{name}\0{mode:o}\0{content}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -175,9 +181,18 @@ def _secret(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
-def _image(reference: str) -> str:
-    argv = ["image", "inspect", "--format", "{{.Id}}", reference]
-    return containers.run(argv, containers.QUICK_SECONDS, check=False).strip()
+def _found(path: Path) -> str:
+    return f"changed by hand ({_secret(path)})" if path.exists() else "deleted"
+
+
+def _document(model: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(model.read_text("utf-8"))
+    except ValueError as error:
+        raise Refused(
+            "failed", f"{model} is damaged", str(error), "inv deploy writes it again"
+        ) from error
+    return found
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -186,11 +201,3 @@ def _record(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return found
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
-
-
-def _short(digest: str) -> str:
-    return digest.rpartition(":")[2][:_DIGITS] or "none"

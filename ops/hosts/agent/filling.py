@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, certificate, containers, proxy, routes, waiting
+from ops.hosts.agent import base, certificate, containers, made, proxy, routes, waiting
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
@@ -46,7 +46,7 @@ def written(arguments: Mapping[str, Any]) -> Path:
     os.chmod(folder / "shared", _FOR_READERS)
     for path, _, _ in os.walk(folder / "files"):
         os.chmod(path, _FOR_READERS)
-    base.write(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
+    base.record(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
     return folder / "model.json"
 
 
@@ -81,6 +81,9 @@ def others(
         _refuse_taken(document["services"][PROXY], [each for each in now if each.service == PROXY])
     if needed:
         containers.up(model, needed, until - time.monotonic(), alone=False)
+    if needed or not made.known(model.parent):
+        there = containers.project(document["name"])
+        made.keep(model.parent, [each.id for each in there if each.service in names])
 
 
 def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None:
@@ -116,7 +119,7 @@ def _as_defined(there: Sequence[Container], wanted: str) -> bool:
 def place(front: Proxy, text: str) -> None:
     """Put the files where a proxy that is about to start finds them; one that runs is told by `configure`."""
     if not (front.folder / proxy.MAINTENANCE).exists():
-        base.write(front.folder / proxy.MAINTENANCE, "retry-after 0\n", 0o644)
+        base.record(front.folder / proxy.MAINTENANCE, "retry-after 0\n", 0o644)
     if f"/{proxy.CERTIFICATE} " in text:
         if not (front.folder / proxy.ANSWERS).exists():
             base.write(front.folder / proxy.ANSWERS, "", 0o644)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, proxy, routes
+from ops.hosts.agent import base, containers, drift, filling, proxy, routes
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.servers import SLOTS
 
@@ -23,23 +24,29 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
-        document, empty for none; `definitions`: of each container that is not switched, whether it `runs` as the
-        document says; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
+        document, empty for none; `changed`: services and files that were changed by hand and that a deploy puts
+        right; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
         `free` and `total` bytes of the disk.
+
+    Raises:
+        Refused: The folder, or the Compose project, belongs to somebody else.
     """
     folder = base.of(arguments)
+    base.check_owner(arguments)
     now = containers.project(arguments["project"])
+    _refuse_foreign(folder, now)
     front = proxy.of(arguments)
     running = front.running()
     model = folder / "model.json"
+    document = _record(model)
     disk = shutil.disk_usage(folder if folder.exists() else "/")
     return {
         "containers": [asdict(each) for each in now],
         "serving": front.serving() if running else "",
         "proxy": _proxy(front) if running else None,
         "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
-        "definitions": _definitions(model, now) if model.exists() else {},
-        "document": _record(model) or None,
+        "changed": drift.changed(folder, document, now, front) if document else [],
+        "document": document or None,
         "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
         "free": disk.free,
         "total": disk.total,
@@ -68,8 +75,22 @@ def address(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return `model`, the document that this host runs, None for none; it holds secrets."""
-    return {"model": _record(base.of(arguments) / "model.json") or None}
+    """Return `model`, the document that this host runs (it holds secrets), None for none; `files`: `drift.intact`."""
+    folder = base.of(arguments)
+    return {"model": _record(folder / "model.json") or None, "files": drift.intact(folder)}
+
+
+def _refuse_foreign(folder: Path, now: Sequence[containers.Container]) -> None:
+    """Refuse a Compose project of the same name whose slots or proxy were made from another folder."""
+    ours = [each for each in now if each.slot or each.service == filling.PROXY]
+    for each in ours:
+        if each.folder and each.folder != str(folder):
+            raise Refused(
+                "config",
+                f"container {each.name} of this name belongs to another environment",
+                f"it was made from {each.folder}, this environment has {folder}",
+                "give this environment another name, or base_folder its old value, in ops.toml",
+            )
 
 
 def _proxy(front: proxy.Proxy) -> dict[str, Any]:
@@ -79,11 +100,6 @@ def _proxy(front: proxy.Proxy) -> dict[str, Any]:
         "retry_after": front.maintained(),
         "servers": [asdict(each) for each in front.servers()],
     }
-
-
-def _definitions(model: Path, now: list[containers.Container]) -> dict[str, bool]:
-    hashes = containers.hashes(model)
-    return {each.service: each.config == hashes.get(each.service) for each in now if not each.slot}
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, lease
+from ops.hosts.agent import base
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.routes import digest_in, pinned
 from ops.hosts.agent.servers import TOLD, Server, read, serving
@@ -76,7 +76,7 @@ class Proxy:
 
     def write(self, text: str) -> None:
         """Write the configuration atomically; the container's user reads it, nobody else reaches the folder."""
-        base.write(self.folder / CONFIG, text, 0o644)
+        base.record(self.folder / CONFIG, text, 0o644)
 
     def servers(self, slot: str = "") -> list[Server]:
         """Return the state of each server, of one slot or of both."""
@@ -143,7 +143,7 @@ class Proxy:
 
     def maintain(self, retry_after: int) -> None:
         """Answer everything with 503 and `Retry-After`, until told 0; a proxy that restarts does the same."""
-        base.write(self.folder / MAINTENANCE, f"retry-after {retry_after}\n", 0o644)
+        base.record(self.folder / MAINTENANCE, f"retry-after {retry_after}\n", 0o644)
         if self.running():
             self._change(f"set map {MOUNTED}/{MAINTENANCE} retry-after {retry_after}")
 
@@ -153,6 +153,14 @@ class Proxy:
             if line.split()[1:2] == ["retry-after"]:
                 return int(line.split()[2])
         return 0
+
+    def maintained_on_disk(self) -> int:
+        """Return the same of the file that it would come back with."""
+        try:
+            found = (self.folder / MAINTENANCE).read_text("utf-8").split()
+        except FileNotFoundError:
+            return 0
+        return int(found[1]) if found[1:] and found[1].isdigit() else 0
 
     def certify(self, pem: str) -> None:
         """Serve TLS with another certificate, from the next connection on; a proxy that restarts does the same.
@@ -220,17 +228,6 @@ class Proxy:
 def of(arguments: dict[str, Any]) -> Proxy:
     """Return the proxy of the environment that the arguments name."""
     return Proxy(base.of(arguments) / "proxy")
-
-
-def maintenance(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Verb: answer every request with 503 and `Retry-After`, or serve again.
-
-    Args:
-        arguments: `lease`; `retry_after`, seconds that clients are told to wait, 0 to serve again.
-    """
-    lease.guard(arguments)
-    of(arguments).maintain(int(arguments["retry_after"]))
-    return {"retry_after": int(arguments["retry_after"])}
 
 
 @contextmanager

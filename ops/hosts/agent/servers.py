@@ -27,6 +27,7 @@ class Server:
         check: Last result of its check, e.g. `L7OK 200`; empty when it is not checked.
         address: Of the container, empty while its name is unknown.
         weight: Share of the requests against the others.
+        configured: The weight that its configuration gives it.
         current: Requests being answered now.
         queued: Requests waiting.
         counters: What was counted since the proxy started: sessions, answers by class, errors, times.
@@ -40,6 +41,7 @@ class Server:
     check: str
     address: str
     weight: int
+    configured: int
     current: int
     queued: int
     counters: dict[str, int]
@@ -50,7 +52,18 @@ class Server:
         return self.check.startswith("L7OK") and self.status in ("UP", "DRAIN", "no check")
 
 
-_COUNTED = ("stot", "hrsp_2xx", "hrsp_4xx", "hrsp_5xx", "econ", "eresp", "wretr", "ttime", "rtime")
+_COUNTED = (
+    "stot",
+    "rate",
+    "hrsp_2xx",
+    "hrsp_4xx",
+    "hrsp_5xx",
+    "econ",
+    "eresp",
+    "wretr",
+    "ttime",
+    "rtime",
+)
 
 
 def read(stat: str, states: str) -> list[Server]:
@@ -94,6 +107,7 @@ def _server(row: dict[str, str], order: dict[str, str] | None) -> Server | None:
         check=f"{row['check_status']} {row['check_code']}".strip(),
         address=order["srv_addr"] if known else "",
         weight=int(row["weight"] or 0),
+        configured=int(order["srv_iweight"]),
         current=int(row["scur"]),
         queued=int(row["qcur"]),
         counters={name: int(row.get(name) or 0) for name in _COUNTED},

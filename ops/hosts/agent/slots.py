@@ -11,17 +11,14 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, filling, lease, proxy, routes, waiting
+from ops.hosts.agent import base, containers, filling, lease, made, proxy, routes, waiting
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
 from ops.hosts.agent.servers import SLOTS
-
-EVIDENCE_LINES = 2000
 
 
 def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -59,6 +56,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     # Drained it gets no requests either, but is checked: it will be alive by the time of the switch.
     front.tell(slot, "state drain")
     waiting.healthy(front, ids, arguments.get("checks") or {}, until)
+    made.keep(base.of(arguments), ids)
     record = {
         "release": arguments["release"],
         "images": {each.service: each.image for each in containers.inspected(ids)},
@@ -196,33 +194,6 @@ def clear(arguments: dict[str, Any]) -> dict[str, Any]:
     )
     (base.of(arguments) / "slots" / f"{slot}.json").unlink(missing_ok=True)
     return {}
-
-
-def evidence(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Keep what a failed slot leaves, before anything is undone: logs, inspect, the proxy's counters.
-
-    Args:
-        arguments: `lease`; `project`; `slot`; `run` (name of the folder).
-
-    Returns:
-        `folder` on the host, `last`: the last lines of each container's log.
-    """
-    lease.guard(arguments)
-    folder = base.of(arguments) / "evidence" / Path(arguments["run"]).name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    front = proxy.of(arguments)
-    mine = [
-        each
-        for each in containers.project(arguments["project"])
-        if each.slot in (arguments["slot"], "")
-    ]
-    for each in mine:
-        base.write(folder / f"{each.name}.log", containers.logs(each.id, EVIDENCE_LINES))
-    base.write(folder / "inspect.json", json.dumps(containers.raw([each.id for each in mine])))
-    if front.running():
-        base.write(folder / "proxy.json", json.dumps([asdict(each) for each in front.servers()]))
-    last = {each.service: containers.logs(each.id) for each in mine if each.slot}
-    return {"folder": str(folder), "last": last}
 
 
 def _routes_file(arguments: dict[str, Any]) -> Path:

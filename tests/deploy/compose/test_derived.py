@@ -243,7 +243,7 @@ def test_what_only_the_other_slot_needs_stays_until_that_slot_is_filled() -> Non
     assert second.document["services"]["cache"] == {"image": "redis"}
     assert second.document["volumes"] == volumes
     assert second.changes.gone == ("cache",)
-    assert "cache: ends when no slot needs it any more" in second.changes.lines()
+    assert "cache: ends when no slot needs it any more" in second.changes.lines({"cache"})
     again = made({"web": {"image": "a"}}, slot="green", present=second.document)
     assert "cache" in again.document["services"]
 
@@ -266,7 +266,7 @@ def test_changes_are_names_never_values() -> None:
         present=first.document,
         volumes={"data": {}, "there": {"external": True}},
     )
-    lines = list(second.changes.lines())
+    lines = list(second.changes.lines({"web-blue", "db", "invops-proxy"}))
     assert lines == [
         "web: new copy in slot green, image abc",
         "db: recreated because its definition changed",
@@ -286,4 +286,19 @@ def test_another_proxy_is_told_with_what_it_means() -> None:
     assert (
         "invops-proxy: recreated because its definition changed; "
         "no requests are answered for a moment"
-    ) in found.changes.lines()
+    ) in found.changes.lines({haproxy.NAME})
+
+
+def test_what_does_not_run_is_started_whether_it_changed_or_not() -> None:
+    first = made({"web": {"image": "a"}, "db": {"image": "p"}, "cache": {"image": "r"}})
+    second = made(
+        {"web": {"image": "a"}, "db": {"image": "q"}, "cache": {"image": "r"}},
+        slot="green",
+        present=first.document,
+    )
+    assert list(second.changes.lines(set())) == [
+        "web: new copy in slot green, image abc",
+        "db: started: it does not run",
+        "cache: started: it does not run",
+        "invops-proxy: started: it does not run",
+    ]

@@ -119,9 +119,15 @@ def small(base: Path, *, hosts: Sequence[Host] = ()) -> Iterator[Small]:
 
 
 def _remove(made: Small) -> None:
-    label = f"--filter=label={PROJECT}={made.project}"
-    for kind, words in {"ps": ("--all",), "network ls": (), "volume ls": ()}.items():
-        found = docker(*kind.split(), *words, "--quiet", label).split()
+    mine = f"--filter=label={PROJECT}={made.project}"
+    registry = f"--filter=label=invops.registry={made.project}"
+    for kind, *words in (
+        ("ps", "--all", mine),
+        ("network ls", mine),
+        ("volume ls", mine),
+        ("volume ls", registry),
+    ):
+        found = docker(*kind.split(), *words, "--quiet").split()
         remove = ("rm", "--force", "--volumes") if kind == "ps" else (kind.split()[0], "rm")
         if found:
             docker(*remove, *found)

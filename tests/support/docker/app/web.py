@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.request import urlopen
 
 PORT = int(os.environ.get("PORT", "8000"))
 VERSION = os.environ.get("VERSION", "none")
@@ -87,7 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["check"]:
-        urlopen(f"http://127.0.0.1:{PORT}/health", timeout=4)
-    else:
-        main()
+    main()

@@ -1,0 +1,165 @@
+"""Every step of a Compose deploy's plan x every fault: old or new version serves, and the same deploy again is enough.
+
+The steps come from the plan, so a new one is here by itself. A killed run is followed by the same deploy, harmed one
+moment later: each run proves that the one before left nothing in its way.
+
+With INVOPS_FAULTS=full each fault is followed by a deploy that goes through, and there are more moments.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests.faults import forks
+from tests.faults.hosted import PATIENCE, Hosted, answers_again, hosted
+from tests.faults.lanes import assert_clear
+from tests.support.docker.engine import docker
+from tests.support.docker.hosts import hosts
+from tests.support.places import place
+
+pytestmark = [pytest.mark.usefixtures("docker_engine"), pytest.mark.timeout(1800)]
+FULL = os.environ.get("INVOPS_FAULTS") == "full"
+DISK = 24_000_000
+KILLED, TERMINATED = -9, 143
+Step = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def lane(docker_engine: None) -> Iterator[Hosted]:
+    with (
+        place() as base,
+        hosts(1) as (host,),
+        forks.serving() as server,
+        hosted(base, host, server, disk=DISK) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def steps(lane: Hosted) -> list[Step]:
+    lane.change()
+    return lane.plan()
+
+
+def works_on_host(step: Step) -> bool:
+    """Say whether a step does its work on a host: it names one, or it speaks with all."""
+    return "host" in step["arguments"] or step["action"].endswith("deliver")
+
+
+def moments(steps: Sequence[Step], kind: str, *events: str) -> list[str]:
+    return [f"{kind}:step.{event}:{step['id']}" for step in steps for event in events]
+
+
+def inside(steps: Sequence[Step], kind: str) -> list[str]:
+    """Return moments in the middle of the steps that work on the host."""
+    offsets = ("0.1", "0.3", "0.6", "1", "1.5", "2.5") if FULL else ("0.4",)
+    return [
+        f"{kind}+{offset}:step.started:{step['id']}"
+        for step in steps
+        if works_on_host(step)
+        for offset in offsets
+    ]
+
+
+def harm(lane: Hosted, faults: Sequence[str], code: int) -> None:
+    """Deploy with each fault in turn; a run that came through without its fault is followed by a new version."""
+    old, new = lane.serves(), lane.change()
+    with lane.probing() as answers:
+        for fault in faults:
+            began = time.monotonic()
+            ran = lane.begin("deploy", "--quiet", fault=fault).wait(PATIENCE)
+            timed = "+" in fault
+            if ran.code == 0 and not timed:  # there was nothing left to do at this step
+                assert lane.serves() == new
+                old, new = new, lane.change()
+                ran = lane.begin("deploy", "--quiet", fault=fault).wait(PATIENCE)
+            assert ran.code == code or (timed and ran.code == 0), f"{fault}: {ran.code} {ran.text}"
+            if code != KILLED and ran.code:
+                assert_clear(ran, code)
+            if FULL and ran.code:
+                lane.deployed()
+            serves = lane.serves()
+            assert serves in (old, new), f"{fault}: {serves or 'nothing'} serves"
+            print(f"{fault}: exit {ran.code}, {time.monotonic() - began:.1f} s")
+            if serves == new and ran.code in (0, TERMINATED) or FULL:
+                old, new = serves, lane.change()
+        again = lane.deploy()
+        assert again.code == 0, again.text
+    answers.assert_all_good()
+    lane.assert_settled(new)
+
+
+def test_killed_at_each_step(lane: Hosted, steps: list[Step]) -> None:
+    harm(lane, moments(steps, "kill", "started", "acted"), KILLED)
+
+
+def test_killed_inside_the_steps_that_work_on_the_host(lane: Hosted, steps: list[Step]) -> None:
+    harm(lane, inside(steps, "kill"), KILLED)
+
+
+def test_sigterm_at_each_step(lane: Hosted, steps: list[Step]) -> None:
+    harm(lane, [*moments(steps, "SIGTERM", "started"), *inside(steps, "SIGTERM")], TERMINATED)
+
+
+def test_time_limit_of_each_step(lane: Hosted, steps: list[Step]) -> None:
+    harm(lane, moments(steps, "expire", "started"), 1)
+
+
+def test_second_deployer_at_each_step_is_told_who_works(lane: Hosted, steps: list[Step]) -> None:
+    new = lane.change()
+    stops = 0
+    with lane.probing() as answers, forks.serving() as server:
+        for _ in lane.stopped(moments(steps, "SIGSTOP", "started")):
+            stops += 1
+            words = ["deploy", "--quiet", "--env", lane.environment]
+            variables = {**os.environ, "OPS_HOME": str(lane.base), **lane.variables}
+            second = server.start(words, lane.folder, variables).wait()
+            assert_clear(second, 1, "is busy", r"locked by \S+ \(deploy, process \d+\)")
+    assert lane.ended.code == 0, lane.ended.text
+    assert stops == len(steps)
+    answers.assert_all_good()
+    lane.assert_settled(new)
+
+
+def test_proxy_restarted_at_each_step_comes_back_with_the_right_slot(
+    lane: Hosted, steps: list[Step]
+) -> None:
+    old, new = lane.serves(), lane.change()
+    expected = [old]
+    switch = next(number for number, each in enumerate(steps) if each["id"].startswith("switch"))
+    for number, _ in enumerate(lane.stopped(moments(steps, "SIGSTOP", "started"))):
+        lane.host.inside("docker", "restart", "--time=0", f"{lane.project}-invops-proxy-1")
+        assert answers_again(lane)
+        expected = [new] if number > switch else [old]
+        seen = {lane.serves() for _ in range(20)}
+        assert seen == set(expected), f"{steps[number]['id']}: {seen} serve"
+    assert lane.ended.code == 0, lane.ended.text
+    lane.assert_settled(new)
+
+
+@pytest.mark.parametrize("step", ["deliver", "ground", "prepare", "switch", "retire"])
+def test_connection_lost_inside_a_step(lane: Hosted, steps: list[Step], step: str) -> None:
+    (id,) = [each["id"] for each in steps if each["id"].partition(":")[0] == step]
+    old, new = lane.serves(), lane.change()
+    with lane.probing() as answers:
+        for _ in lane.stopped([f"SIGSTOP+0.4:step.started:{id}"]):
+            lane.host.hang_up()
+        print(step, lane.ended)
+        assert lane.serves() in (old, new)
+        if lane.ended.code:
+            assert_clear(lane.ended, 4)
+            assert lane.deploy().code == 0
+    answers.assert_all_good()
+    lane.assert_settled(new)
+
+
+def test_every_step_that_works_on_a_host_has_its_faults(steps: list[Step]) -> None:
+    known = {"deliver", "ground", "prepare", "switch", "retire"}
+    assert {each["id"].partition(":")[0] for each in steps if works_on_host(each)} == known
