@@ -145,11 +145,8 @@ def hosted(base: Path, host: Host, server: forks.Forks, *, disk: int = 0) -> Ite
         text = (lane.folder / "ops.toml").read_text(encoding="utf-8")
         text = text.replace("[environments.", DESCRIBED, 1)
         lane.put("ops.toml", f'{text}database_url = "env:DB_URL"\n')
-        lane.put(
-            "db/1_orders.sql",
-            "CREATE TABLE orders (id bigserial PRIMARY KEY, item text);\n"
-            "INSERT INTO orders (item) VALUES ('migration 1');\n",
-        )
+        lane.put("db/1_orders.sql", "CREATE TABLE orders (id bigserial PRIMARY KEY, item text);\n"
+                 "INSERT INTO orders (item) VALUES ('migration 1');\n")
         lane.commit("with a database")
         if disk:
             host.inside("mkdir", "-p", lane.where)

@@ -30,6 +30,7 @@ UNIT = Path("/etc/systemd/system/invops-firewall.service")
 WANTED = UNIT.parent / "sysinit.target.wants" / UNIT.name
 OPEN = (80, 443)
 NFT = "/usr/sbin/nft"
+LISTENING = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _GONE = "table inet invops\ndelete table inet invops\n"
 _TEMPLATE = """\
 # Written by inv setup.server: only these TCP ports are reached from outside.
@@ -107,8 +108,8 @@ def differs(text: str) -> str:
 def closing(port: int) -> list[int]:
     """Return the TCP ports that somebody listens on for the outside and that the rules close."""
     found = set()
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(path).read_text("ascii").splitlines()[1:] if Path(path).exists() else []:
+    for path in LISTENING:
+        for line in path.read_text("ascii").splitlines()[1:] if path.exists() else []:
             _, local, _, state = line.split()[:4]
             address, _, number = local.partition(":")
             if state == "0A" and not _is_loopback(address):
