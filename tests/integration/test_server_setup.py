@@ -168,6 +168,20 @@ def test_what_was_changed_by_hand_is_all_that_is_made_again(ready: Server) -> No
     assert ready.setup("--dry-run")[1].startswith("nothing to change")
 
 
+def test_user_with_sudo_does_the_same_and_one_without_is_refused(ready: Server) -> None:
+    host = ready.host
+    host.inside("useradd", "--create-home", "--shell", "/bin/bash", "-p", "*", "anna")
+    host.inside("cp", "-r", "/root/.ssh", "/home/anna/")
+    host.inside("chown", "-R", "anna", "/home/anna/.ssh")
+    words = ("setup.server", "--host", f"anna@127.0.0.1:{host.port}", "--yes")
+    refused = ready.app.run(*words)
+    assert (refused.code, refused.err.count("error: ")) == (5, 1), refused.text
+    assert "may not become root without a password" in refused.err
+    host.inside("sh", "-c", "echo 'anna ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/anna")
+    ran = ready.app.run(*words)
+    assert (ran.code, "nothing to change" in ran.out) == (0, True), ran.text
+
+
 def test_ports_that_docker_publishes_are_not_reached_from_outside(ready: Server) -> None:
     tag, host = images("redis")["redis"], ready.host
     host.load(tag)
