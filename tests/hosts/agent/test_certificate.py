@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.hosts.agent import certificate
+from ops.hosts.agent import certificate, commands
 from tests.conftest import require
 
 REFUSED = """Saving debug log to /x/letsencrypt.log
@@ -56,7 +56,7 @@ def test_placeholder_is_a_key_and_a_certificate_without_an_empty_line(tmp_path: 
 def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name in ("FOLDER", "UNITS", "CRON"):
         monkeypatch.setattr(certificate, name, tmp_path / name.lower())
-    monkeypatch.setattr(certificate.commands, "SYSTEMD", tmp_path / "systemd")
+    monkeypatch.setattr(commands, "SYSTEMD", tmp_path / "systemd")
     settings = {"folder": str(tmp_path / "acme"), "domain": "shop.example.org", "authority": ""}
     settings |= {"hook": "agent {verb} </about", "server": "https://ca", "email": "", "base": "/x"}
     agent = {"file": str(tmp_path / "agent"), "sha256": "0" * 64}
@@ -85,7 +85,7 @@ def test_renewal_is_run_by_what_the_system_has(
     wanted: dict[str, Any], systemd: bool, names: list[str]
 ) -> None:
     if systemd:
-        certificate.commands.SYSTEMD.mkdir()
+        commands.SYSTEMD.mkdir()
     files = certificate._files(wanted)
     assert [path.name for path in files] == names
     runs = [text for text in files.values() if "agent certificate.renew </about" in text]

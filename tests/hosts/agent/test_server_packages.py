@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_packages_that_are_there_are_not_missing(
     )
     (tmp_path / "dpkg-query").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    monkeypatch.setattr(packages.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     system(tmp_path, monkeypatch, 'ID=debian\nVERSION_ID="12"\n')
     expected = "ca-certificates, certbot, openssl, unattended-upgrades"
     assert packages.missing({"more": ["certbot"]}) == expected
