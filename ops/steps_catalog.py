@@ -42,6 +42,7 @@ MODULES: Final = (
     "ops.setup.init.operation",
     "ops.setup.install",
     "ops.setup.migrate",
+    "ops.setup.server.steps",
 )
 
 

@@ -147,7 +147,8 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
 
 def url(settings: Settings) -> str:
     """Return where the environment is reached."""
-    return f"http://127.0.0.1:{settings.environment.port}"
+    chosen = settings.environment
+    return f"https://{chosen.domain}" if chosen.domain else f"http://127.0.0.1:{chosen.port}"
 
 
 def announce(report: Report, settings: Settings) -> Report:

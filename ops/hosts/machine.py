@@ -246,6 +246,12 @@ class Machine(ABC):
         data = agent_file.content() + line + content
         code, output = self._exchange(context, verb, data, also, seconds)
         words = last.decode(errors="replace").strip()
+        if "sudo:" in words and not output:
+            raise NotPermitted(
+                f"{self.name}: the user may not become root without a password",
+                why=words.splitlines()[-1],
+                hint="log in as root, or allow it on the host: NOPASSWD in /etc/sudoers.d",
+            )
         if code == _NO_PYTHON and not output:
             raise DependencyError(
                 f"{self.name} has no python3",

@@ -36,5 +36,5 @@ def collection() -> Collection:
     root.add_collection(Collection.from_module(maintenance), "maintenance")
     root.add_collection(Collection.from_module(proxy), "proxy")
     root.add_collection(Collection.from_module(runs), "runs")
-    root.add_collection(Collection("setup", setup.setup, setup.check))
+    root.add_collection(Collection("setup", setup.setup, setup.check, setup.server))
     return root

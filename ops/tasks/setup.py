@@ -39,3 +39,19 @@ def init(call: Invocation) -> Report:
     call.settings = bare(Path.cwd())
     made = operation.look(Path.cwd())
     return operation.announce(call.operate(operation.plan, made=made), made)
+
+
+@task(
+    level=WRITE,
+    kind="setup",
+    help={
+        "host": "The server, user@host:port; without a user it is root.",
+        "key": "File of the public key that lets the deploying user in (default: that of ssh_key).",
+    },
+)
+def server(call: Invocation, host: str, key: str = "") -> Report:
+    """Make a bare Debian or Ubuntu server ready for deploys: Docker, firewall, user, updates, certificate."""
+    from ops.setup.server import operation
+
+    report = call.operate(operation.plan, lock=operation.lock(host), host=host, key=key)
+    return operation.announce(report, call.context(), host)

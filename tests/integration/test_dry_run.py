@@ -18,7 +18,7 @@ from ops.kernel import exits
 from ops.kernel.lock import FileLock
 from ops.kernel.task import READ
 from tests.conftest import require
-from tests.support import traced
+from tests.support import sshd, traced
 from tests.support.project import Project, clean_variables, place, project
 
 COLLECTION = tasks.collection()
@@ -67,6 +67,7 @@ EXAMPLES = {
     "runs.resume": Example(("{run}",)),
     "runs.undo": Example(("{run}",)),
     "setup.development": Example(("--env", "development")),
+    "setup.server": Example(("--env", "staging", "--host", "{server}"), below="../server"),
     "start": Example(prepare=("stop",)),
     "stop": Example(prepare=("start",)),
     "test": Example((), variables=(("CI", "false"),)),
@@ -88,6 +89,18 @@ keep = "30d"
 """
 
 
+SERVER = """[app]
+name = "shop"
+default_environment = "staging"
+
+[environments.staging]
+target = "compose"
+hosts = ["{0.address}"]
+ssh_key = "file:{0.key}"
+host_keys = {{ "{0.name}" = "{0.fingerprint}" }}
+"""
+
+
 @dataclass(frozen=True)
 class Deployed:
     """A project with two releases, backups, old rows, a pending migration and a deploy that was killed."""
@@ -95,10 +108,12 @@ class Deployed:
     made: Project
     run: str
     backup: str
+    server: str
 
     def fill(self, words: tuple[str, ...]) -> list[str]:
         env = self.made.environment
-        return [word.format(env=env, run=self.run, backup=self.backup) for word in words]
+        known = {"env": env, "run": self.run, "backup": self.backup, "server": self.server}
+        return [word.format(**known) for word in words]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +121,8 @@ def deployed() -> Iterator[Deployed]:
     require("haproxy", "haproxy", "/usr/sbin")
     require("strace", "strace")
     require("pg_ctl", "postgresql", "/usr/lib/postgresql/*/bin")
-    with place() as home, project("tiny", home) as tiny:
+    with place() as home, project("tiny", home) as tiny, sshd.running() as server:
+        tiny.put("../server/ops.toml", SERVER.format(server))
         tiny.put("../bare/requirements.txt", "flask\n")
         tiny.edit(
             "ops.toml",
@@ -138,7 +154,7 @@ def deployed() -> Iterator[Deployed]:
         tiny.program = [sys.executable, "-m", "ops.program"]
         runs = tiny.json("runs.list")["runs"]
         backups = tiny.json("backup.list")["backups"]
-        yield Deployed(tiny, str(runs[0]["id"]), str(backups[0]["id"]))
+        yield Deployed(tiny, str(runs[0]["id"]), str(backups[0]["id"]), server.address)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,8 @@ from ops.kernel.settings.models import Service
 NAME: Final = "invops-proxy"
 PORT: Final = 8080
 """Port inside the container."""
+TLS_PORT: Final = 8443
+"""Likewise for TLS."""
 RUN: Final = "/run/invops"
 ADMIN: Final = f"{RUN}/admin.sock"
 _STOP_SECONDS: Final = 30
@@ -40,6 +42,14 @@ _RULES: Final = (
     f' hdr Retry-After "%[str(retry-after),map({_MAP})]" hdr Cache-Control no-store string "{_PAGE}"'
     f" if {{ str(retry-after),map_str_int({_MAP},0) gt 0 }}\n"
 )
+# What an ACME server asks for comes first: a renewal works during maintenance as well, and without a redirect.
+_TLS: Final = f"""\
+  bind 0.0.0.0:{TLS_PORT} ssl crt {agent.MOUNTED}/{agent.CERTIFICATE} alpn h2,http/1.1 ssl-min-ver TLSv1.2
+  http-request return status 200 content-type text/plain lf-string "%[path,map({agent.MOUNTED}/{agent.ANSWERS})]" \
+if {{ path_beg {agent.CHALLENGE} }} {{ path,map({agent.MOUNTED}/{agent.ANSWERS}) -m found }}
+  http-request redirect scheme https code 308 unless {{ ssl_fc }}
+  http-request set-header X-Forwarded-Proto https
+"""
 _RESOLVERS: Final = """\
 resolvers docker
   nameserver docker 127.0.0.11:53
@@ -68,10 +78,12 @@ class Front:
     Args:
         image: HAProxy 2.6 or newer.
         port: Port that it has on the host.
+        tls: It has 80 and 443 instead, and answers with TLS.
     """
 
     image: str
     port: int
+    tls: bool = False
 
 
 def config(
@@ -79,6 +91,8 @@ def config(
     services: Mapping[str, Service],
     copies: Mapping[str, int],
     active: str = "",
+    *,
+    tls: bool = False,
 ) -> str:
     """Return the text of haproxy.cfg.
 
@@ -87,6 +101,7 @@ def config(
         services: The web services with their routes; those of ops.toml that have none are left out.
         copies: How many containers a service has in a slot, 1 where it is missing.
         active: The slot that serves, empty for none.
+        tls: Whether it has a certificate and sends everything there.
 
     Raises:
         ConfigurationError: A path cannot be used, or belongs to two services.
@@ -102,7 +117,7 @@ def config(
             backends=tuple(backends),
             active=active or None,
             check=_CHECK,
-            rules=_RULES,
+            rules=(_TLS if tls else "") + _RULES,
             sections="\n".join([_RESOLVERS, _PROBE, *_probes(backends)]),
         )
     )
@@ -131,7 +146,8 @@ def container(front: Front, folder: str) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "ports": [
-            {"mode": "ingress", "target": PORT, "published": str(front.port), "protocol": "tcp"}
+            {"mode": "ingress", "target": target, "published": str(port), "protocol": "tcp"}
+            for target, port in _ports(front).items()
         ],
         "networks": {network(slot): None for slot in SLOTS},
         "volumes": [
@@ -144,6 +160,10 @@ def container(front: Front, folder: str) -> dict[str, Any]:
 def network(slot: str) -> str:
     """Return the name of the network on which the services of a slot, and the proxy, find each other."""
     return f"slot-{slot}"
+
+
+def _ports(front: Front) -> dict[int, int]:
+    return {PORT: 80, TLS_PORT: 443} if front.tls else {PORT: front.port}
 
 
 def _mount(source: str, target: str, *, read_only: bool) -> dict[str, Any]:

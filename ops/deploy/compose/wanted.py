@@ -58,7 +58,7 @@ class Wanted:
             self.model,
             settings.services,
             Content(self.release, slot, images, self.variables),
-            front=haproxy.Front(settings.environment.proxy_image, settings.environment.port),
+            front=self._front,
             placed=self.placed,
             base=machines.place(settings).base,
             present=present,
@@ -94,7 +94,18 @@ class Wanted:
     def proxy(self, active: str) -> str:
         """Return the proxy's configuration with a slot active, none when empty."""
         copies = {name: _copies(self.model.services[name]) for name in self.settings.services}
-        return haproxy.config(fleet.project(self.settings), self.settings.services, copies, active)
+        return haproxy.config(
+            fleet.project(self.settings),
+            self.settings.services,
+            copies,
+            active,
+            tls=self._front.tls,
+        )
+
+    @property
+    def _front(self) -> haproxy.Front:
+        chosen = self.settings.environment
+        return haproxy.Front(chosen.proxy_image, chosen.port, tls=bool(chosen.domain))
 
     def checks(self, slot: str) -> dict[str, dict[str, str]]:
         """Return what each web service of a slot must answer, by its name in the document."""

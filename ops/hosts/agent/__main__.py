@@ -22,9 +22,14 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
     "bake.watch": "bake.watch",
+    "certificate.answer": "certificate.answer",
+    "certificate.forget": "certificate.forget",
+    "certificate.renew": "certificate.renew",
     "drift.find": "drift.find",
     "evidence.keep": "evidence.keep",
     "files.put": "files.put",
+    "firewall.apply": "firewall.apply",
+    "firewall.confirm": "firewall.confirm",
     "hello": "hello.hello",
     "images.pull": "images.pull",
     "images.push": "images.push",
@@ -47,6 +52,8 @@ VERBS = {
     "releases.mark": "releases.mark",
     "releases.read": "releases.read",
     "releases.settle": "pruning.settle",
+    "server.change": "server.change",
+    "server.look": "server.look",
     "slots.clear": "slots.clear",
     "slots.ground": "slots.ground",
     "slots.prepare": "slots.prepare",

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, made, proxy, routes, waiting
+from ops.hosts.agent import base, certificate, containers, made, proxy, routes, waiting
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
@@ -107,10 +107,13 @@ def others(
 
 def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None:
     """Refuse a port that somebody else has, before the proxy is stopped that would then not come back."""
-    port = int(wanted["ports"][0]["published"])
     published = [containers.run(["port", each.id], 10, check=False).split() for each in there]
-    if any(word.endswith(f":{port}") for words in published for word in words):
-        return
+    for port in (int(each["published"]) for each in wanted["ports"]):
+        if not any(word.endswith(f":{port}") for words in published for word in words):
+            _refuse_bound(port)
+
+
+def _refuse_bound(port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -142,6 +145,11 @@ def place(front: Proxy, text: str) -> None:
     """Put the files where a proxy that is about to start finds them; one that runs is told by `configure`."""
     if not (front.folder / proxy.MAINTENANCE).exists():
         base.record(front.folder / proxy.MAINTENANCE, "retry-after 0\n", 0o644)
+    if f"/{proxy.CERTIFICATE} " in text:
+        if not (front.folder / proxy.ANSWERS).exists():
+            base.write(front.folder / proxy.ANSWERS, "", 0o644)
+        if not (front.folder / proxy.CERTIFICATE).exists():
+            base.write(front.folder / proxy.CERTIFICATE, certificate.placeholder(), 0o644)
     if not front.running():
         front.write(text)
 

@@ -27,6 +27,11 @@ POLL_SECONDS = 0.05
 ANSWER_SECONDS = 5.0
 CONFIG = "haproxy.cfg"
 MAINTENANCE = "maintenance.map"
+CERTIFICATE = "certificate.pem"
+"""Key and certificates of TLS in one file, as HAProxy wants them."""
+ANSWERS = "challenges.map"
+"""What an ACME server is told, by path; it is filled at run time."""
+CHALLENGE = "/.well-known/acme-challenge/"
 PROBE = "probe.sock"
 """Socket beside that of the commands: it asks one service of one slot, whatever that slot is told."""
 PROBED = "x-invops-server"
@@ -160,6 +165,36 @@ class Proxy:
         except FileNotFoundError:
             return 0
         return int(found[1]) if found[1:] and found[1].isdigit() else 0
+
+    def certify(self, pem: str) -> None:
+        """Serve TLS with another certificate, from the next connection on; a proxy that restarts does the same.
+
+        Args:
+            pem: Key and certificates, without an empty line.
+
+        Raises:
+            Refused: The proxy does not take it, and goes on with the one that it has.
+        """
+        path = f"{MOUNTED}/{CERTIFICATE}"
+        if self.running() and path in self.ask("show ssl cert").splitlines():
+            told = self.ask(f"set ssl cert {path} <<\n{pem}")
+            if told.startswith("Transaction"):
+                told = self.ask(f"commit ssl cert {path}")
+            if not told.rstrip().endswith("Success!"):
+                self.ask(f"abort ssl cert {path}")
+                raise Refused("failed", "the proxy refused the certificate", told)
+        base.write(self.folder / CERTIFICATE, pem, 0o644)
+
+    def answers_challenges(self) -> bool:
+        """Say whether it has TLS, and with it the answers to an ACME server."""
+        return self.running() and f"{MOUNTED}/{ANSWERS}" in self.ask("show map")
+
+    def answer(self, token: str, text: str) -> None:
+        """Answer an ACME server's question from now on; an empty text takes the answer away."""
+        known = f"{MOUNTED}/{ANSWERS} {CHALLENGE}{token}"
+        self.ask(f"del map {known}")  # that there was none is fine
+        if text:
+            self._change(f"add map {known} {text}")
 
     def ask(self, command: str) -> str:
         """Send one command to the current worker and return the answer.

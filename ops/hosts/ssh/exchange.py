@@ -32,7 +32,10 @@ def exchange(
         EOFError: The connection broke before the command told its exit code.
     """
     channel.exec_command(command)  # nosec B601
-    channel.sendall(data)
+    for start in range(
+        0, len(data), _CHUNK
+    ):  # at once, paramiko would copy all that is left for each packet
+        channel.sendall(data[start : start + _CHUNK])
     channel.shutdown_write()
     output = bytearray()
     end = float("inf")

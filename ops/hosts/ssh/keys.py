@@ -91,7 +91,8 @@ class _Strict(paramiko.MissingHostKeyPolicy):
                 f"the host key of {self._name} is not known",
                 why=f"it shows {_shown(key)}",
                 hint=f"compare on the host ({ON_THE_HOST}), then write into its environment in ops.toml: "
-                f'host_keys = {{ "{self._name}" = "{key.fingerprint}" }}',
+                f'host_keys = {{ "{self._name}" = "{key.fingerprint}" }}, '
+                f"or add to ~/.ssh/known_hosts: {_known(self._name)} {key.get_name()} {key.get_base64()}",
             )
         if key.fingerprint != self._pinned:
             raise _other(self._name, key, self._pinned, "change host_keys in ops.toml")

@@ -31,11 +31,13 @@ class SshMachine(Machine):
     Args:
         link: The connection to it.
         place: Where the environment's folder is on it.
+        before: Words before each command there, `sudo`.
     """
 
-    def __init__(self, link: Link, place: Place) -> None:
+    def __init__(self, link: Link, place: Place, before: Sequence[str] = ()) -> None:
         super().__init__(link.address.name, place)
         self._link = link
+        self._before = before
         self._ways = forward.WaysBack()
         link.opened = self._ways.renew
 
@@ -86,7 +88,7 @@ class SshMachine(Machine):
         told: Callable[[bytes], None],
         seconds: float,
     ) -> tuple[int, bytes]:
-        command = shlex.join(agent_file.command(PYTHON, verb))
+        command = shlex.join([*self._before, *agent_file.command(PYTHON, verb)])
         asked: list[paramiko.Channel] = []
 
         def work() -> tuple[int, bytes]:
@@ -131,16 +133,37 @@ def every(context: Context, place: Place) -> list[SshMachine]:
         context: Gives the settings, and the private key when it is needed.
         place: Where the environment's folder is on each of them.
     """
+    gateway = _gateway(context)
+    return [
+        SshMachine(_link(context, text, gateway), place)
+        for text in context.settings.environment.hosts
+    ]
+
+
+def as_root(context: Context, text: str, place: Place) -> SshMachine:
+    """Return a host, whether the environment has it or not, on which all is done by root.
+
+    Args:
+        context: Gives the settings: gateway, known keys, our key.
+        text: Its address; a user that is not root must get `sudo` without a password.
+        place: Where our folder is on it.
+    """
+    sudo = () if addresses.parse(text).user == "root" else ("sudo", "-n")
+    return SshMachine(_link(context, text, _gateway(context)), place, sudo)
+
+
+def _gateway(context: Context) -> Link | None:
+    chosen = context.settings.environment
+    return _link(context, chosen.gateway, None) if chosen.gateway else None
+
+
+def _link(context: Context, text: str, gateway: Link | None) -> Link:
     chosen = context.settings.environment
 
     def key() -> paramiko.PKey:
-        text = context.secrets.resolve(chosen.ssh_key).get_secret_value()
-        return keys.private(text, chosen.ssh_key)
+        held = context.secrets.resolve(chosen.ssh_key).get_secret_value()
+        return keys.private(held, chosen.ssh_key)
 
-    def link(text: str, gateway: Link | None) -> Link:
-        address = addresses.parse(text)
-        pinned = chosen.host_keys.get(address.name, "")
-        return Link(address, pinned, key if chosen.ssh_key else None, gateway)
-
-    gateway = link(chosen.gateway, None) if chosen.gateway else None
-    return [SshMachine(link(text, gateway), place) for text in chosen.hosts]
+    address = addresses.parse(text)
+    pinned = chosen.host_keys.get(address.name, "")
+    return Link(address, pinned, key if chosen.ssh_key else None, gateway)

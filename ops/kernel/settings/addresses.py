@@ -13,6 +13,9 @@ ADDRESS_PATTERN: Final = (
     r"([A-Za-z0-9_][A-Za-z0-9._-]*)@([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?"
 )
 FINGERPRINT_PATTERN: Final = r"SHA256:[A-Za-z0-9+/]{43}"
+DOMAIN_PATTERN: Final = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]"
+ACME_PATTERN: Final = r"https://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?"
+LETS_ENCRYPT: Final = "https://acme-v02.api.letsencrypt.org/directory"
 FOLDER_PATTERN: Final = r"(/[A-Za-z0-9._@+-]+)+"
 
 
@@ -69,6 +72,18 @@ def _folder(value: str) -> str:
     return value
 
 
+def _domain(value: str) -> str:
+    if value and (not re.fullmatch(DOMAIN_PATTERN, value) or len(value) > 253):
+        raise ValueError(f'must be a name such as "shop.example.org", not {value[:60]!r}')
+    return value
+
+
+def _acme(value: str) -> str:
+    if not re.fullmatch(ACME_PATTERN, value):
+        raise ValueError(f'must be a URL such as "{LETS_ENCRYPT}", not {value[:60]!r}')
+    return value
+
+
 _STRICT: Final = StringConstraints(strict=True)
 HostAddress = Annotated[
     str,
@@ -83,3 +98,10 @@ Fingerprint = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{FINGERPRINT_PATTERN}=?$"}),
 ]
 HostFolder = Annotated[str, _STRICT, AfterValidator(_folder)]
+Domain = Annotated[str, _STRICT, AfterValidator(_domain)]
+AcmeServer = Annotated[
+    str,
+    _STRICT,
+    AfterValidator(_acme),
+    WithJsonSchema({"type": "string", "pattern": f"^{ACME_PATTERN}$"}),
+]

@@ -6,7 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from ops.kernel.settings.addresses import Fingerprint, HostAddress, HostFolder
+from ops.kernel.settings.addresses import (
+    LETS_ENCRYPT,
+    AcmeServer,
+    Domain,
+    Fingerprint,
+    HostAddress,
+    HostFolder,
+)
 from ops.kernel.settings.freeze import Window, Zone
 from ops.kernel.settings.model import Model
 from ops.kernel.settings.values import (
@@ -15,6 +22,7 @@ from ops.kernel.settings.values import (
     Filled,
     Flag,
     FrozenMap,
+    Inside,
     Kept,
     Pause,
     Points,
@@ -90,6 +98,15 @@ class Environment(Model):
     more half of them."""
     warm: Pause = 3600.0
     """How long the containers of the version before go on, for the instant way back; "0s": they end with the deploy."""
+    domain: Domain = ""
+    """Name under which a `compose` environment on one host is reached: its proxy then has the ports 80 and 443 with a
+    certificate that `inv setup.server` gets and the host renews."""
+    acme_server: AcmeServer = LETS_ENCRYPT
+    """Who gives the certificate: URL of the directory of an ACME server; default: Let's Encrypt."""
+    acme_email: Text = ""
+    """Whom the ACME server writes to when a certificate runs out."""
+    acme_ca: Inside | None = None
+    """File with the authority that signed the ACME server's own certificate, for a server that is not public."""
     protected: Flag = False
     """Ask for the environment's name before a change, and take no DATABASE_URL from a shell."""
     working_tree: Flag = False

@@ -12,10 +12,11 @@ from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
 
 OF_COMPOSE: Final = (
-    *("hosts", "base_folder"),
+    *("hosts", "base_folder", "domain"),
     *("bake", "bake_errors", "bake_latency", "rollout", "wave", "warm"),
 )
 OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key", "allow_down")
+OF_DOMAIN: Final = ("acme_server", "acme_email", "acme_ca")
 
 
 def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
@@ -30,6 +31,7 @@ def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
                 yield (*path, "rollout"), "needs a bake above 0s: so long each share is watched"
             yield from _registry(path, environment)
             yield from _after(path, environment, parsed.environments)
+            yield from _without_domain(path, environment)
 
 
 def _misplaced(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
@@ -85,3 +87,14 @@ def _after(
         yield (*path, "policy", "after"), (
             f"is {after[:60]!r}, which is no other environment: {there}{did_you_mean(after, others)}"
         )
+
+
+def _without_domain(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
+    if environment.domain and len(environment.hosts) > 1:
+        yield (*path, "domain"), (
+            "needs one host: of several, only the one that the name leads to would get a certificate; "
+            "let the load balancer before them have it"
+        )
+    for key in OF_DOMAIN:
+        if not environment.domain and key in environment.model_fields_set:
+            yield (*path, key), "needs domain"

@@ -9,6 +9,7 @@ import pytest
 
 from ops.deploy.compose import haproxy
 from ops.hosts.agent import proxy as agent
+from ops.hosts.agent.certificate import placeholder
 from ops.hosts.agent.routes import active_in, digest_in
 from ops.hosts.haproxy import KEEP_ALIVE_SECONDS
 from ops.kernel.errors import ConfigurationError
@@ -81,6 +82,25 @@ def test_what_the_agent_must_know_of_the_file_is_the_same_there() -> None:
     assert f"bind {haproxy.RUN}/{agent.PROBE}" in config()
 
 
+def test_with_tls_the_challenge_comes_before_the_redirect_and_that_before_the_page() -> None:
+    text = haproxy.config("shop-prod", SERVICES, {}, "blue", tls=True)
+    rules = [line for line in lines("http-request", text) if "return" in line or "redirect" in line]
+    assert [agent.CHALLENGE in rules[0], "redirect scheme https" in rules[1]] == [True, True]
+    assert "Retry-After" in rules[2]
+    assert digest_in(text) != digest_in(config("blue"))
+
+
+@pytest.mark.parametrize(
+    ("tls", "expected"), [(False, {"8080": 8080}), (True, {"80": 8080, "443": 8443})]
+)
+def test_proxy_has_the_port_of_its_environment_or_those_of_the_web(
+    tls: bool, expected: dict[str, int]
+) -> None:
+    made = haproxy.container(haproxy.Front("x", 8080, tls=tls), "/f")
+    published = {each["published"]: each["target"] for each in made["ports"]}
+    assert published == expected
+
+
 def test_two_services_with_one_path_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="/ belongs to two services"):
         haproxy.config("shop", {"a": WEB, "b": WEB}, {})
@@ -88,14 +108,17 @@ def test_two_services_with_one_path_are_refused() -> None:
 
 @pytest.mark.parametrize("copies", [{}, {"web": 3}])
 @pytest.mark.parametrize("active", ["blue", "green", ""])
-def test_haproxy_takes_it(active: str, copies: dict[str, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_haproxy_takes_it(active: str, copies: dict[str, int], tls: bool, tmp_path: Path) -> None:
     binary = require("haproxy", "haproxy", "/usr/sbin")
     text = (
-        config(active, copies)
+        haproxy.config("shop-prod", SERVICES, copies, active, tls=tls)
         .replace(agent.MOUNTED, str(tmp_path))
         .replace(haproxy.RUN, str(tmp_path))
     )
     (tmp_path / agent.MAINTENANCE).write_text("retry-after 0\n")
+    (tmp_path / agent.ANSWERS).touch()
+    (tmp_path / agent.CERTIFICATE).write_text(placeholder())
     (tmp_path / agent.CONFIG).write_text(text)
     ran = subprocess.run(
         [str(binary), "-c", "-f", str(tmp_path / agent.CONFIG)],

@@ -64,6 +64,13 @@ def test_environment_on_hosts_is_read(load: Load) -> None:
     assert chosen.base_folder == "/srv/shop"
 
 
+def test_environment_with_a_domain_gets_its_certificate_from_lets_encrypt(load: Load) -> None:
+    chosen = load(COMPOSE + 'hosts = ["deploy@web1"]\ndomain = "shop.example.org"\n').environment
+    assert chosen.domain == "shop.example.org"
+    assert chosen.acme_server == addresses.LETS_ENCRYPT
+    assert (chosen.acme_email, chosen.acme_ca) == ("", None)
+
+
 def test_environment_without_hosts_is_this_machine(load: Load) -> None:
     chosen = load(COMPOSE).environment
     assert (chosen.hosts, chosen.gateway, dict(chosen.host_keys)) == ((), None, {})
@@ -101,6 +108,20 @@ def test_environments_on_other_hosts_may_have_the_same_port(load: Load) -> None:
         (HOSTS + 'base_folder = "/srv/../etc"\n', "must be an absolute path"),
         (HOSTS + 'base_folder = "/srv/a b"\n', "must be an absolute path"),
         (HOSTS + 'base_folder = "/"\n', "must be an absolute path"),
+        (HOSTS + 'domain = "shop.example.org"\n', "domain needs one host"),
+        (COMPOSE + 'domain = "shop"\n', 'must be a name such as "shop.example.org"'),
+        (COMPOSE + 'domain = "shop.example.org/x"\n', "must be a name such as"),
+        (COMPOSE + 'domain = "*.example.org"\n', "must be a name such as"),
+        (APP + 'target = "local"\ndomain = "shop.example.org"\n', 'needs target = "compose"'),
+        (COMPOSE + 'acme_email = "anna@example.org"\n', "acme_email needs domain"),
+        (
+            COMPOSE + 'domain = "a.example.org"\nacme_server = "http://x"\n',
+            "acme_server must be a URL",
+        ),
+        (
+            COMPOSE + 'domain = "a.example.org"\nacme_ca = "/etc/ca.pem"\n',
+            "must be relative to the project",
+        ),
     ],
 )
 def test_mistake_is_told_once(faults_of: Faults, text: str, expected: str) -> None:

@@ -132,7 +132,7 @@ def hosts(count: int, *, bare: bool = False) -> Iterator[list[Host]]:
     """
     require("ssh-keygen", "openssh-client")
     _remove_orphans()
-    tag, network = image("machine" if bare else "host"), f"invops-tests-{uuid4().hex[:8]}"
+    tag, network = image("bare" if bare else "host"), f"invops-tests-{uuid4().hex[:8]}"
     docker("network", "create", f"--label={_label()}", network)
     with (
         tempfile.TemporaryDirectory(prefix="invops-hosts-") as folder,

@@ -15,7 +15,12 @@ from tests.support.docker.engine import docker, locked
 
 FOLDER = Path(__file__).parent / "recipes"
 TOOLS_LOCK = Path(__file__).parents[3] / "ops/hosts/locks/tools.txt"
-PARENTS = {"base": "", "host": "machine", "node": "python"}  # of all others: base
+PARENTS = {
+    "base": "",
+    "bare": "machine",
+    "host": "machine",
+    "node": "python",
+}  # of all others: base
 
 
 @once
