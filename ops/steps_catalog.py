@@ -20,6 +20,8 @@ MODULES: Final = (
     "ops.deploy.checkout",
     "ops.deploy.compose.front",
     "ops.deploy.compose.images",
+    "ops.deploy.compose.kept",
+    "ops.deploy.compose.promote",
     "ops.deploy.compose.steps",
     "ops.deploy.compose.watching",
     "ops.deploy.gate",

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import PurePosixPath
 
-from ops.deploy import ahead, finding, git, observe, preflight, proxy
+from ops.deploy import ahead, finding, git, observe, preflight, proxy, releases
 from ops.deploy.finding import HERE, Finding
 from ops.hosts import envlock, home, ports, tools
 from ops.kernel import exits
@@ -150,14 +150,21 @@ def _serving(context: Context) -> Iterator[Finding]:
     """What serves now, and the migrations that come."""
     release = observe.observe(context).release
     yield finding.ok(HERE, "serves", release or "nothing yet")
-    yield from migrations(context, release)
+    commit = releases.commit(context.settings, release) if release else ""
+    yield from migrations(context, release, commit)
 
 
-def migrations(context: Context, serving: str) -> Iterator[Finding]:
-    """Yield which migrations a deploy from here would apply: the files that the release that serves has not."""
+def migrations(context: Context, serving: str, commit: str) -> Iterator[Finding]:
+    """Yield which migrations a deploy from here would apply: the files that the release that serves has not.
+
+    Args:
+        context: Surroundings.
+        serving: The release that serves, empty for none.
+        commit: Its commit, empty when it is not known.
+    """
     if context.settings.migrations is None:
         return
-    found = ahead.added(context, git.resolve(context, ""), serving)
+    found = ahead.added(context, git.resolve(context, ""), commit)
     names = [PurePosixPath(path).name for path in found]
     words = (
         f"{len(names)} more than {serving or 'nothing'}: {', '.join(names)}" if names else "none"

@@ -103,6 +103,12 @@ def _read(path: Path) -> Release:
         ) from None
 
 
+def commit(settings: Settings, id: str) -> str:
+    """Return the commit of a release, empty for one that is not known."""
+    found = known(settings, id)
+    return found.commit if found else ""
+
+
 def known(settings: Settings, release: str) -> Release | None:
     """Return a release, None when it is not on this machine."""
     path = folder(settings, release) / "release.json"

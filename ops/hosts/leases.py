@@ -194,10 +194,7 @@ class _Held:
         machine.lease = {"run": self._run, "fencing": int(answer["fencing"])}
         machine.known = {"tags": answer["tags"]}
         if answer["observed"]:
-            machine.known |= {
-                "observed": answer["observed"],
-                "model": {"model": answer["observed"]["document"], "files": answer["files"]},
-            }
+            machine.known["observed"] = answer["observed"]
         self._fresh[machine.name] = began
 
     def _beat(self) -> None:

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -63,7 +62,7 @@ class Machine(ABC):
         self.lease: dict[str, Any] | None = None
         """The lease that our changes name, while we hold it."""
         self.known: dict[str, Any] = {}
-        """What was seen when the lease was taken and nobody has changed since: `observed`, `model`, `tags`.
+        """What was seen when the lease was taken and nobody has changed since: `observed`, `tags`.
         Whoever uses a part takes it out."""
         self.round_trips = 0
         """How often something was asked so far."""
@@ -126,22 +125,6 @@ class Machine(ABC):
                 last = dataclasses.replace(context, deadline=Deadline(LAST_WORDS))
                 self._ask(last, "jobs.cancel", {"id": job.id})
             raise
-
-    def leave(
-        self, context: Context, verb: str, arguments: Mapping[str, Any], seconds: float
-    ) -> None:
-        """Start a verb in a process that nobody waits for and that outlives this run and its lease.
-
-        Args:
-            context: Gives the deadline for the start.
-            verb: One that looks by itself whether it still may change something.
-            arguments: JSON values.
-            seconds: How long it may take.
-        """
-        guard.effect(f"{verb} on {self.name}")
-        job = {"id": f"{verb}-{uuid.uuid4().hex[:12]}", "verb": verb, "limit": seconds}
-        inner = {**self.place.arguments(), **arguments}
-        self._ask(context, "jobs.start", {**job, "arguments": inner})
 
     def put(self, context: Context, content: bytes | Path, path: str, mode: int = 0o600) -> None:
         """Write a file below the environment's folder, whole or not at all.

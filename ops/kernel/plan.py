@@ -67,6 +67,7 @@ class Plan:
         nothing: Why there is nothing to do; a plan with it has no steps.
         destructive: Whether data or a living run is lost by it.
         left_out: Hosts of the environment that it leaves alone, and why; a run that is resumed leaves them alone, too.
+        recorded: Facts that the records of the audit trail carry as well: a policy that was overridden, and why.
     """
 
     operation: str
@@ -78,6 +79,7 @@ class Plan:
     nothing: str = ""
     destructive: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -111,6 +113,7 @@ class Plan:
             "destructive": self.destructive,
             "summary": dict(self.summary),
             "left_out": dict(self.left_out),
+            "recorded": dict(self.recorded),
             "steps": [asdict(step) | {"arguments": dict(step.arguments)} for step in self.steps],
         }
 
@@ -125,6 +128,7 @@ class Plan:
             summary=data["summary"],
             destructive=data["destructive"],
             left_out=data.get("left_out", {}),
+            recorded=data.get("recorded", {}),
         )
 
 

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     name="run",
     default=True,
     limited=True,
-    help={"ref": "Branch, tag or commit (default: HEAD, or the working tree where allowed)."},
+    help={
+        "ref": "Branch, tag or commit (default: HEAD, or the working tree where allowed).",
+        "override": "Reason to deploy against the environment's policy; it is recorded.",
+    },
 )
-def deploy(call: Invocation, ref: str = "") -> Report:
+def deploy(call: Invocation, ref: str = "", override: str | None = None) -> Report:
     """Deploy an environment: back up, migrate, start the new release, switch, check."""
-    from ops.deploy import pipeline, targets
+    from ops.deploy import pipeline, policy, targets
     from ops.hosts import envlock
 
     call.settings = targets.ready(call.context())
-    return pipeline.announce(call.operate(targets.deploy, lock=envlock.of, ref=ref), call.settings)
+    policy.check_reason(override)
+    report = call.operate(targets.deploy, lock=envlock.of, ref=ref, override=override or "")
+    return pipeline.announce(report, call.settings)
 
 
 @task(level=READ, kind="verification", limited=True)
@@ -40,15 +45,20 @@ def check(call: Invocation) -> Report:
     level=WRITE,
     kind="deploy",
     limited=True,
-    help={"to": "Release id or commit (default: the last good release before this one)."},
+    help={
+        "to": "Release id or commit (default: the last good release before this one).",
+        "override": "Reason to go back against the environment's policy; it is recorded.",
+    },
 )
-def rollback(call: Invocation, to: str = "") -> Report:
+def rollback(call: Invocation, to: str = "", override: str | None = None) -> Report:
     """Go back to an earlier release that served well."""
-    from ops.deploy import pipeline, targets
+    from ops.deploy import pipeline, policy, targets
     from ops.hosts import envlock
 
     call.settings = targets.ready(call.context())
-    return pipeline.announce(call.operate(targets.rollback, lock=envlock.of, to=to), call.settings)
+    policy.check_reason(override)
+    report = call.operate(targets.rollback, lock=envlock.of, to=to, override=override or "")
+    return pipeline.announce(report, call.settings)
 
 
 @task(level=READ, kind="verification", limited=True)

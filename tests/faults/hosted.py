@@ -24,7 +24,7 @@ from tests.support.docker.hosts import Host
 from tests.support.local import eventually
 from tests.support.project import Project, Ran
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that a harmed run may take."""
 DESCRIBED = """\
 [database]
@@ -83,15 +83,21 @@ class Hosted(Lane, Small):
         """Deploy, and yield the run at each of its SIGSTOPs; it goes on when the caller does."""
         running = self.begin("deploy", "--quiet", fault=",".join(faults))
         process = psutil.Process(running.pid)
-        while _stops(process):
-            yield running
-            process.send_signal(signal.SIGCONT)
-        self.ended = running.wait(PATIENCE)
+        try:
+            while _stops(process):
+                yield running
+                process.send_signal(signal.SIGCONT)
+        except BaseException:
+            running.kill()
+            raise
+        finally:
+            self.ended = running.wait(PATIENCE)
 
     def items(self) -> list[str]:
         """Return the rows that the migrations wrote, in order."""
-        ask = ("psql", "-U", "postgres", "-d", "app", "-Atc", "select item from orders order by id")
-        return self.host.inside("docker", "exec", f"{self.project}-db-1", *ask).split("\n")[:-1]
+        there = URL.replace("@db:", "@127.0.0.1:")
+        ask = ("psql", there, "-Atc", "select item from orders order by id")
+        return self.host.inside("docker", "exec", f"{self.project}-db-1", *ask).splitlines()
 
     def assert_settled(self, release: str) -> None:
         """Assert that a release serves alone, in one slot, and that nothing of any run is left."""

@@ -1,7 +1,6 @@
 """Many Compose deploys under load: no request fails, whatever the new version does and whenever the deployer dies.
 
-INVOPS_DEPLOYS=100 deploys as often. The control is what a small team's script does:
-there the same client sees failures.
+INVOPS_DEPLOYS=100 deploys as often. The control is what a small team's script does: there the client sees failures.
 """
 
 from __future__ import annotations
@@ -73,7 +72,9 @@ def test_deployer_killed_after_the_switch_and_versions_that_fail_lose_no_request
         assert site.deploy("--quiet", FAULT=switched).code == -signal.SIGKILL
         ran = site.deploy("--quiet")
         assert ran.code == 0, ran.text
-        assert site.version() == new
+        assert site.version() == site.serving() == new
+        workers = [name for name in site.containers() if name.startswith("worker")]
+        assert sorted(site.containers()[name]["State"] for name in workers) == ["exited", "running"]
     assert client.result().failed == 0, client.result()
 
 

@@ -83,13 +83,14 @@ def harm(lane: Hosted, faults: Sequence[str], code: int) -> None:
             assert ran.code == code or (timed and ran.code == 0), f"{fault}: {ran.code} {ran.text}"
             if code != KILLED and ran.code:
                 assert_clear(ran, code)
-            if FULL and ran.code:
-                lane.deployed()
             serves = lane.serves()
             assert serves in (old, new), f"{fault}: {serves or 'nothing'} serves"
             print(f"{fault}: exit {ran.code}, {time.monotonic() - began:.1f} s")
-            if (serves == new and ran.code in (0, TERMINATED)) or FULL:
-                old, new = serves, lane.change()
+            if FULL:
+                through = lane.deploy()
+                assert (through.code, lane.serves()) == (0, new), through.text
+            if FULL or ran.code == 0:
+                old, new = new, lane.change()
         again = lane.deploy()
         assert again.code == 0, again.text
     answers.assert_all_good()

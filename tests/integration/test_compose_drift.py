@@ -13,8 +13,18 @@ from ops.hosts.agent.proxy import Proxy
 from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
 from tests.support.places import place
+from tests.support.project import Project
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
+LOCAL = """
+[app]
+name = "small"
+default_environment = "here"
+[services.web]
+command = "serve"
+[environments.here]
+target = "local"
+"""
 SECRET = "changed-by-hand-8341"
 
 
@@ -198,18 +208,20 @@ def test_what_is_gone_is_found(site: Small) -> None:
     assert (ran.code, "model.json is damaged" in ran.err) == (1, True), ran.text
 
 
-def test_an_environment_without_containers_or_deploy_is_told(site: Small) -> None:
-    site.edit("ops.toml", 'target = "compose"', 'target = "local"')
-    ran = site.run("drift")
-    assert (ran.code, ran.err.count("error: ")) == (3, 1), ran.text
-    assert "no Compose environment" in ran.err
-    site.edit("ops.toml", 'target = "local"', 'target = "compose"')
+def test_an_environment_without_deploy_or_host_is_told(site: Small) -> None:
     site.edit("ops.toml", f'base_folder = "{home(site)}"', f'base_folder = "{home(site)}-2"')
     ran = site.run("drift")
     assert (ran.code, "nothing was deployed here" in ran.err) == (3, True), ran.text
-    hosts = (
-        'target = "compose"\nhosts = ["127.0.0.1:1"]\nhost_keys = { "127.0.0.1:1" = "SHA256:x" }'
-    )
-    site.edit("ops.toml", 'target = "compose"', hosts)
+    hosts = 'hosts = ["root@127.0.0.1:1"]\nhost_keys = { "127.0.0.1:1" = "SHA256:x" }'
+    site.edit("ops.toml", 'target = "compose"', f'target = "compose"\n{hosts}')
     ran = site.run("drift")
-    assert (ran.code, "Traceback" in ran.text) == (4, False), ran.text
+    assert (ran.code, ran.err.count("error: ")) == (4, 1), ran.text
+
+
+@pytest.mark.parametrize("task", ["drift", "proxy.status", "maintenance.on", "maintenance.off"])
+def test_processes_of_this_machine_have_no_containers(task: str, tmp_path: Path) -> None:
+    here = Project(tmp_path, tmp_path / "home", "here", 8080)
+    here.put("ops.toml", LOCAL)
+    ran = here.run(task)
+    assert (ran.code, ran.err.count("error: ")) == (3, 1), ran.text
+    assert "here is no Compose environment" in ran.err and "inv status --env here" in ran.err

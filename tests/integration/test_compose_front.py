@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -41,13 +42,10 @@ def active(site: Small) -> dict[str, Any]:
 
 
 def page(site: Small) -> tuple[int, str | None]:
-    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
-    try:
-        connection.request("GET", "/")
-        answer = connection.getresponse()
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as asked:
+        asked.request("GET", "/")
+        answer = asked.getresponse()
         return answer.status, answer.getheader("Retry-After")
-    finally:
-        connection.close()
 
 
 def front(site: Small) -> Proxy:
@@ -77,13 +75,11 @@ def test_errors_are_a_rate(site: Small) -> None:
     container = f"{site.project}-web-{slot}-1"
     docker("pause", container)
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=0.3)
-        with pytest.raises(TimeoutError):
-            connection.request("GET", "/")
-            connection.getresponse()
-        assert active(site)["sessions"] == 1
-        docker("kill", container)
-        connection.close()
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as asked:
+            asked.request("GET", "/")
+            assert active(site)["sessions"] == 1
+            docker("kill", container)
+            assert asked.getresponse().status >= 500
     finally:
         docker("start", container)
     assert eventually(lambda: page(site)[0] == 200, 60)
@@ -98,9 +94,9 @@ def test_page_comes_after_the_requests_that_are_there_and_outlives_restarts_and_
     slow: list[int] = []
 
     def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
-        connection.request("POST", "/slow", b"{}")
-        slow.append(connection.getresponse().status)
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as asked:
+            asked.request("POST", "/slow", b"{}")
+            slow.append(asked.getresponse().status)
 
     ran = site.run("maintenance.on", "--dry-run")
     assert (ran.code, page(site)[0]) == (10, 200), ran.text
@@ -140,12 +136,12 @@ def test_request_that_does_not_end_in_time_is_cut_and_told(site: Small) -> None:
     worst: list[str] = []
 
     def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
-        try:
-            connection.request("POST", "/slow", b"{}")
-            worst.append(str(connection.getresponse().status))
-        except http.client.HTTPException as error:
-            worst.append(type(error).__name__)
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=120)) as asked:
+            asked.request("POST", "/slow", b"{}")
+            try:
+                worst.append(str(asked.getresponse().status))
+            except (http.client.HTTPException, OSError) as error:
+                worst.append(type(error).__name__)
 
     (server,) = {active(site)["server"]}
     container = f"{site.project}-web-{server.rpartition('/')[2]}-1"
@@ -160,7 +156,7 @@ def test_request_that_does_not_end_in_time_is_cut_and_told(site: Small) -> None:
     asking.join()
     assert ran.code == 0, ran.text
     assert "1 requests did not end in time and were cut" in ran.err
-    assert worst != ["200"]
+    assert worst not in ([], ["200"], ["TimeoutError"])
     assert site.run("maintenance.off").code == 0
 
 
@@ -174,21 +170,3 @@ def test_request_that_does_not_end_in_time_is_cut_and_told(site: Small) -> None:
 def test_wrong_time_is_told(site: Small, words: tuple[str, ...], code: int, message: str) -> None:
     ran = site.run(*words)
     assert (ran.code, message in ran.err, ran.err.count("error: ")) == (code, True, 1), ran.text
-
-
-@pytest.mark.parametrize("task", ["maintenance.on", "maintenance.off", "proxy.status"])
-def test_other_environments_are_told(site: Small, task: str) -> None:
-    text = (site.folder / "ops.toml").read_text()
-    try:
-        site.edit("ops.toml", 'target = "compose"', 'target = "local"')
-        ran = site.run(task)
-        assert (ran.code, "no Compose environment" in ran.err) == (3, True), ran.text
-        folder = site.base / "containers"
-        site.put("ops.toml", text.replace(f'"{folder}"', f'"{folder}-2"'))
-        site.edit("ops.toml", 'name = "small"', 'name = "other"')
-        ran = site.run(task)
-        expected = 1 if task == "proxy.status" else 3
-        assert ran.code == expected, ran.text
-        assert "Traceback" not in ran.text
-    finally:
-        site.put("ops.toml", text)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ops.deploy import check, finding, git
-from ops.deploy.compose import presence, survey, wanted
+from ops.deploy.compose import fleet, presence, survey, wanted
 from ops.deploy.compose.survey import Survey
 from ops.deploy.finding import HERE, Finding
 from ops.hosts import http, leases, runner
@@ -80,15 +80,14 @@ def hosts(context: Context) -> Iterator[Finding]:
         if name in down and allowed:
             told = finding.warning(name, "answers", f"{told.found}; it is left out (allow_down)")
         yield told
-    serving = set()
     for each in found.done.values():
         yield from survey.findings(settings, each)
         yield from _lock(each)
         yield _proxy_image(settings.environment.proxy_image, each)
-        serving.add(_release(each))
         yield from _health(each)
-    if found.done:
-        yield from check.migrations(context, serving.pop() if len(serving) == 1 else "")
+    if observed := {each.name: each.observed for each in found.done.values() if each.observed}:
+        now = fleet.of(observed)
+        yield from check.migrations(context, now.release, now.commit or "")
 
 
 def _version(context: Context, argv: list[str]) -> dict[str, str]:

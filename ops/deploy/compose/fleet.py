@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ops.deploy.releases import Release
 from ops.hosts import machines
 from ops.hosts.haproxy import SLOTS
 from ops.hosts.machine import Machine
@@ -16,6 +17,25 @@ from ops.kernel.settings.models import Settings
 
 ASK = 10.0
 """Seconds for a host that the run leaves alone."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A release as a host keeps it.
+
+    Args:
+        record: Its record there.
+        images: Id of the image of each service there.
+        references: Where images were fetched from, by digest; nothing without a registry of the user's own.
+        digest: Hash of what it is to run.
+        lacks: Services whose image is gone; only known when it was asked for.
+    """
+
+    record: Release
+    images: Mapping[str, str]
+    references: Mapping[str, str]
+    digest: str
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,7 @@ class Host:
         structure: Of the routes that its proxy has, empty for none.
         left: Slot that does not serve and was not retired: requests or workers are in it; empty for none.
         served: Whether `left` is what served until the other one did.
+        releases: What it keeps, by release id.
     """
 
     name: str
@@ -47,6 +68,7 @@ class Host:
     structure: str = ""
     left: str = ""
     served: bool = False
+    releases: Mapping[str, Kept] = field(default_factory=dict)
 
     @property
     def release(self) -> str:
@@ -92,6 +114,13 @@ class Fleet:
         found = {each.release for each in self.hosts}
         return found.pop() if len(found) == 1 else ""
 
+    @property
+    def commit(self) -> str | None:
+        """Commit of what serves, empty when hosts differ or do not know it, None when nothing serves."""
+        if not any(each.release for each in self.hosts):
+            return None
+        return next((each.commit for each in self.records if each.id == self.release), "")
+
     def shown(self) -> str:
         """Return what serves, for a person."""
         found = {each.release or "nothing" for each in self.hosts}
@@ -103,20 +132,58 @@ class Fleet:
         """Return it as the part of a plan that is compared again under the lock."""
         return {each.name: each.seen() for each in self.hosts}
 
+    @property
+    def records(self) -> list[Release]:
+        """Releases that any host keeps, newest first; what one host knows of one counts."""
+        found: dict[str, list[Release]] = {}
+        for host in self:
+            for name, each in host.releases.items():
+                found.setdefault(name, []).append(each.record)
+        merged = [_merged(each) for each in found.values()]
+        return sorted(merged, key=lambda each: each.sequence, reverse=True)
+
+    def unproved(self, release: str) -> str:
+        """Return why a release cannot be taken from every host, empty when it can."""
+        missing = [each.name for each in self if release not in each.releases]
+        if missing:
+            every = len(missing) == len(self.hosts)
+            return (
+                "it was not deployed there" if every else f"{', '.join(missing)} does not have it"
+            )
+        kept = {each.name: each.releases[release] for each in self}
+        if never := [name for name, each in kept.items() if not each.record.good]:
+            return f"it never served well on {', '.join(never)}"
+        if lacks := [
+            f"of {', '.join(each.lacks)} on {name}" for name, each in kept.items() if each.lacks
+        ]:
+            return f"its image is gone: {'; '.join(lacks)}"
+        if len({each.digest for each in kept.values()}) > 1:
+            return f"it is not the same on {', '.join(kept)}"
+        return ""
+
 
 def project(settings: Settings) -> str:
     """Return the name of the Compose project on the hosts."""
     return f"{settings.app.name}-{settings.name}"
 
 
-def observe(context: Context) -> Fleet:
+def observe(context: Context, *, images: bool = False) -> Fleet:
     """Look at all hosts; changes nothing.
+
+    Args:
+        context: Surroundings.
+        images: Look as well which images of the releases are gone.
 
     Raises:
         OpsError: A host does not answer, or lacks Docker.
     """
-    found = machines.of(context).each(lambda one: _look(context, one)).complete()
-    return Fleet(tuple(_host(name, found[name]) for name in found))
+    found = machines.of(context).each(lambda one: _look(context, one, images)).complete()
+    return of(found)
+
+
+def of(found: Mapping[str, Mapping[str, Any]]) -> Fleet:
+    """Return the environment as its hosts described it, see `observe` of the agent's look.py."""
+    return Fleet(tuple(_host(name, each) for name, each in found.items()))
 
 
 def left_out(context: Context) -> dict[str, str]:
@@ -141,12 +208,13 @@ def left_out(context: Context) -> dict[str, str]:
     return {"left out": "; ".join(found)} if found else {}
 
 
-def _look(context: Context, machine: Machine) -> dict[str, Any]:
+def _look(context: Context, machine: Machine, images: bool = False) -> dict[str, Any]:
     """Return what a host says; what was just told with another question is not asked again."""
     told: dict[str, Any] | None = machine.known.pop("observed", None)
-    return told or machine.call(
-        context, "look.observe", {"project": machine.place.project}, reads=True
-    )
+    if told and not images:
+        return told
+    asked = {"project": machine.place.project, "images": images}
+    return machine.call(context, "look.observe", asked, reads=True)
 
 
 def _host(name: str, found: Mapping[str, Any]) -> Host:
@@ -157,6 +225,7 @@ def _host(name: str, found: Mapping[str, Any]) -> Host:
     for each in found["containers"]:
         states.setdefault(each["service"], set()).add(each["state"])
     running = frozenset(service for service, all_of in states.items() if all_of == {"running"})
+    kept = {release: _kept(each) for release, each in found["releases"].items()}
     return Host(
         name,
         serving,
@@ -165,6 +234,7 @@ def _host(name: str, found: Mapping[str, Any]) -> Host:
         found["document"],
         frozenset(found["changed"]),
         front.get("retry_after", 0),
+        releases=kept,
         comes_back=front.get("comes_back", ""),
         structure=front.get("structure", ""),
         left=left,
@@ -182,6 +252,24 @@ def _busy(found: Mapping[str, Any]) -> set[str]:
         if each["state"] == "running" and each["service"] not in web
     }
     return workers | {each["slot"] for each in servers if each["told"] != "maint"}
+
+
+def _kept(found: Mapping[str, Any]) -> Kept:
+    record = Release(**found["release"])
+    given = (found[key] for key in ("images", "references", "digest", "lacks"))
+    images, references, digest, lacks = given
+    return Kept(record, images, references, digest, tuple(lacks))
+
+
+def _merged(records: Sequence[Release]) -> Release:
+    newest = max(records, key=lambda each: each.sequence)
+    return replace(
+        newest,
+        good=any(each.good for each in records),
+        migrations=max((each.migrations for each in records), key=len),
+        breaks_older=any(each.breaks_older for each in records),
+        backup=next((each.backup for each in records if each.backup), ""),
+    )
 
 
 def _other(slot: str) -> str:

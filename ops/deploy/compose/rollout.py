@@ -11,7 +11,7 @@ from ops.deploy import pipeline as common
 from ops.deploy.compose import fleet, steps, wanted, watching
 from ops.hosts.agent import routes
 from ops.hosts.haproxy import SLOTS
-from ops.kernel.plan import Ref, Step
+from ops.kernel.plan import Step
 from ops.kernel.settings.environment import Environment
 
 _TOGETHER: Final = 2
@@ -50,7 +50,6 @@ class Move:
             "slot": self.slot,
             "release": release,
             "before": self.before,
-            "images": Ref("deliver", "ids"),
         }
 
 

@@ -18,7 +18,7 @@ from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
 from ops.hosts.agent.servers import SLOTS, Server
-from ops.hosts.agent.tally import Counts, Limits, Tally, added, counted, failures, worse
+from ops.hosts.agent.tally import REQUESTS, Counts, Limits, Tally, added, counted, failures, worse
 
 BEFORE = "before.json"
 """File in `slots/`: what was counted of the slot that served before another one began to get requests."""
@@ -79,6 +79,8 @@ def watch(arguments: dict[str, Any]) -> dict[str, Any]:
             fresh = new.take(counted(there))
             usual = added(before, old.take(counted(each for each in servers if each.slot != slot)))
         numbers = failures(_all(fresh), _all(usual))
+        if _all(fresh).requests < REQUESTS:
+            numbers += ", too few to say much"
         what, why = _broken(mine, restarts, there)
         what = what or worse(fresh, usual, limits)
         if what or over:

@@ -74,7 +74,7 @@ def check_owner(arguments: dict[str, Any]) -> None:
 def _owner(path: Path) -> dict[str, str]:
     try:
         found: dict[str, str] = json.loads((path / "owner.json").read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return found
 
@@ -103,6 +103,21 @@ def is_known(path: Path) -> bool:
 
 def _known(path: Path) -> Path:
     return path.with_name(f"{path.name}.known")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one when there is no file.
+
+    Raises:
+        Refused: It is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Refused("failed", f"{path} is damaged", str(error)) from error
+    return found
 
 
 def write(path: Path, data: str | bytes, mode: int = 0o600) -> None:

@@ -14,7 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import bake, base, containers, filling, lease, made, proxy, routes, waiting
+from ops.hosts.agent import (
+    bake,
+    base,
+    containers,
+    filling,
+    lease,
+    made,
+    proxy,
+    routes,
+    waiting,
+    warm,
+)
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
@@ -59,6 +70,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     front.tell(slot, "state drain")
     waiting.healthy(front, ids, arguments.get("checks") or {}, until)
     made.keep(base.of(arguments), ids)
+    made.settle(base.of(arguments), [each for each in containers.project(project) if not each.slot])
     record = {
         "release": arguments["release"],
         "images": {each.service: each.image for each in containers.inspected(ids)},
@@ -148,7 +160,8 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: `lease`; `project`; `slot`; `drain`: seconds that its requests may take; `warm`: keep its web
-            services running for the instant rollback; `limit`: seconds for all, more than its services take to stop.
+            services running for the instant rollback, and where `seconds` are given for so long; `limit`: seconds for
+            all, more than its services take to stop.
 
     Returns:
         `cut`: how many requests did not end in time.
@@ -161,6 +174,8 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
     if filling.serving(front) in (slot, "mixed"):
         raise Refused("failed", f"slot {slot} serves, it is not retired", _shown(front))
     mine = [each for each in containers.project(arguments["project"]) if each.slot == slot]
+    if arguments.get("seconds"):  # first: whoever is killed after this leaves nothing warm for ever
+        warm.begin(arguments)
     workers = _workers(front, mine, slot)
     with ThreadPoolExecutor(max_workers=1) as pool:
         stopping = pool.submit(containers.stop, workers, float(arguments["limit"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ops.hosts.agent import base, containers, drift, hello, lease, look
+from ops.hosts.agent import containers, hello, lease, look
 from ops.hosts.agent.errors import Refused
 
 SECONDS = 15.0
@@ -49,15 +49,14 @@ def locked(arguments: dict[str, Any]) -> dict[str, Any]:
         arguments: As `lease.acquire`; `project`.
 
     Returns:
-        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`; `files` as `look.model`.
+        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`.
 
     Raises:
         Refused: Somebody else holds the lease.
     """
     taken = lease.acquire(arguments)
     observed, _ = _observed(arguments)
-    tags, files = (_tags(arguments), drift.intact(base.of(arguments))) if observed else ({}, [])
-    return {**taken, "observed": observed, "tags": tags, "files": files}
+    return {**taken, "observed": observed, "tags": _tags(arguments) if observed else {}}
 
 
 def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

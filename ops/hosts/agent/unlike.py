@@ -77,18 +77,14 @@ def services(
             raw, kept = found.get(each.id), known.get(each.name, {})
             if raw is None:
                 continue
-            yield from _state(each, kept)
+            if each.state != "running" and not made.is_over(document, each, known):
+                yield item(name, "state", "running", each.state)
             if each.config != hashes.get(name, ""):
                 yield item(name, "definition", short(hashes.get(name, "")), short(each.config))
             if kept.get("config") == each.config:
                 yield from _as_made(each, raw, kept)
             yield from _environment(name, service, raw)
             yield from _networks(name, service, document, raw)
-
-
-def _state(container: Container, kept: Mapping[str, Any]) -> Iterator[Item]:
-    if container.state != "running" and not (container.completed and kept.get("completed", True)):
-        yield item(container.service, "state", "running", container.state)
 
 
 def _as_made(

@@ -13,11 +13,22 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, lease, proxy
+from ops.hosts.agent import base, containers, jobs, lease, proxy
 from ops.hosts.agent.proxy import Proxy
 
 POLL_SECONDS = 5.0
 STOP_SECONDS = 120.0
+PATIENCE_SECONDS = 24 * 3600.0
+"""How long the end may wait for those who have the lease then."""
+
+
+def begin(arguments: dict[str, Any]) -> None:
+    """Start `end` as a job of nobody's run, so that the next holder of the lease does not end it."""
+    inner = {name: arguments[name] for name in ("base", "owner", "project", "slot", "seconds")}
+    job = {"id": f"warm.end-{uuid.uuid4().hex[:12]}", "verb": "warm.end", "arguments": inner}
+    limit = float(arguments["seconds"]) + PATIENCE_SECONDS
+    place = {name: arguments[name] for name in ("base", "owner")}
+    jobs.start({**place, **job, "limit": limit})
 
 
 def end(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
             yield from _unknown_keys(path, environment)
             if environment.rollout != (100,) and not environment.bake:
                 yield (*path, "rollout"), "needs a bake above 0s: so long each share is watched"
+            yield from _registry(path, environment)
+            yield from _after(path, environment, parsed.environments)
 
 
 def _misplaced(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
@@ -60,3 +62,26 @@ def _unknown_keys(path: KeyPath, environment: Environment) -> Iterator[tuple[Key
                 f"is the key of a host that is not here: known are {', '.join(known)}"
                 f"{did_you_mean(name, known)}"
             )
+
+
+def _registry(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
+    login = ("registry_user", "registry_password")
+    given = [key for key in login if getattr(environment, key)]
+    for key in given:
+        if not environment.registry:
+            yield (*path, key), "needs registry"
+    if len(given) == 1:
+        missing = login[1 - login.index(given[0])]
+        yield (*path, given[0]), f"needs {missing}"
+
+
+def _after(
+    path: KeyPath, environment: Environment, known: list[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    after = environment.policy.after
+    if after and (after not in known or after == path[-1]):
+        others = [each for each in known if each != path[-1]]
+        there = f"there is only {', '.join(others)}" if others else "there is none"
+        yield (*path, "policy", "after"), (
+            f"is {after[:60]!r}, which is no other environment: {there}{did_you_mean(after, others)}"
+        )

@@ -81,7 +81,13 @@ def test_difference_of_clocks_is_that_beyond_the_time_of_the_question(
     with world() as made:
         context = made.context()
         (machine,) = machines.of(context)
-        told: dict[str, Any] = {"holder": None, "observed": None, "refused": None, "tags": {}, "images": {}}
+        told: dict[str, Any] = {
+            "holder": None,
+            "observed": None,
+            "refused": None,
+            "tags": {},
+            "images": {},
+        }
 
         def call(*_: object, **__: object) -> dict[str, Any]:
             return {**told, "facts": {**GOOD, "now": time.time() + ahead}}

@@ -35,6 +35,7 @@ def test_servers_of_slots_are_found_and_no_others() -> None:
     assert list(found) == ["web/blue", "web/green", "api/blue1", "api/blue2"]
     blue = found["web/blue"]
     assert (blue.service, blue.slot, blue.current, blue.queued) == ("web", "blue", 3, 1)
+    assert (blue.weight, blue.configured) == (1, 1)
     assert (blue.check, blue.address, blue.counters["hrsp_5xx"]) == ("L7OK 200", "10.0.0.1", 1)
     assert (found["api/blue2"].slot, found["api/blue1"].told) == ("blue", "drain")
 
