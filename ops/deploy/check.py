@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import PurePosixPath
 
-from ops.deploy import ahead, finding, git, observe, preflight, proxy, releases
+from ops.deploy import ahead, finding, git, observe, policy, preflight, proxy, releases
 from ops.deploy.finding import HERE, Finding
 from ops.hosts import envlock, home, ports, tools
 from ops.kernel import exits
@@ -112,16 +110,13 @@ def _lock(context: Context) -> Iterator[Finding]:
 
 
 def _policy(context: Context) -> Iterator[Finding]:
-    """What ops.deploy.policy says about a deploy from here and now; the one place where it is asked for a check."""
-    if importlib.util.find_spec("ops.deploy.policy") is None:
-        return
-    policy = importlib.import_module("ops.deploy.policy")
-    for rule, is_kept, words in policy.findings(context):
-        if is_kept:
-            yield finding.ok(HERE, f"policy: {rule}", words)
-        else:
-            hint = 'or, recorded for everybody: --override "reason"'
-            yield Finding(HERE, f"policy: {rule}", "wrong", words, hint, exits.PERMISSION)
+    """The rules of the environment's policy that a deploy from here and now would break."""
+    broken = policy.findings(context, git.resolve(context, ""))
+    for each in broken:
+        hint = f'{each.hint}; or, recorded for everybody: --override "reason"'
+        yield Finding(HERE, f"policy: {each.rule}", "wrong", each.what, hint, exits.PERMISSION)
+    if not broken:
+        yield finding.ok(HERE, "policy", "keeps every rule")
 
 
 def _tools(context: Context) -> Iterator[Finding]:
