@@ -84,7 +84,9 @@ def _start(why: str) -> None:
         lacking(f"Docker's engine does not answer, and only root can start it: {why}")
     dockerd = require("dockerd", "docker.io", "/usr/sbin")
     log, data = CACHE / "engine.log", CACHE / "engine"
-    options = [f"--pidfile={PID_FILE}", f"--data-root={data}"]
+    # Many small networks: Docker's own choice is 31 large ones, and each environment has at least three.
+    pool = "--default-address-pool=base=172.20.0.0/14,size=24"
+    options = [f"--pidfile={PID_FILE}", f"--data-root={data}", pool]
     command = ["setsid", "--fork", str(dockerd), *options]
     with open(log, "wb") as output:  # no child of ours: it may outlive the process that starts it
         subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=True)
