@@ -22,9 +22,9 @@ from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
 from tests.support.docker.hosts import Host
 from tests.support.local import eventually
-from tests.support.project import Project
+from tests.support.project import Project, Ran
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that a harmed run may take."""
 DESCRIBED = """\
 [database]
@@ -51,9 +51,11 @@ class Hosted(Lane, Small):
 
     Args:
         host: The host.
+        ended: How the last run of `stopped` ended.
     """
 
     host: Host = field(kw_only=True)
+    ended: Ran = field(default_factory=lambda: Ran(0, "", ""))
 
     def get(self, path: str) -> http.Answer:
         """Ask the application through its proxy."""
@@ -81,15 +83,21 @@ class Hosted(Lane, Small):
         """Deploy, and yield the run at each of its SIGSTOPs; it goes on when the caller does."""
         running = self.begin("deploy", "--quiet", fault=",".join(faults))
         process = psutil.Process(running.pid)
-        while _stops(process):
-            yield running
-            process.send_signal(signal.SIGCONT)
-        self.ended = running.wait(PATIENCE)
+        try:
+            while _stops(process):
+                yield running
+                process.send_signal(signal.SIGCONT)
+        except BaseException:
+            running.kill()
+            raise
+        finally:
+            self.ended = running.wait(PATIENCE)
 
     def items(self) -> list[str]:
         """Return the rows that the migrations wrote, in order."""
-        ask = ("psql", "-U", "postgres", "-d", "app", "-Atc", "select item from orders order by id")
-        return self.host.inside("docker", "exec", f"{self.project}-db-1", *ask).split("\n")[:-1]
+        there = URL.replace("@db:", "@127.0.0.1:")
+        ask = ("psql", there, "-Atc", "select item from orders order by id")
+        return self.host.inside("docker", "exec", f"{self.project}-db-1", *ask).splitlines()
 
     def assert_settled(self, release: str) -> None:
         """Assert that a release serves alone, in one slot, and that nothing of any run is left."""
@@ -145,8 +153,11 @@ def hosted(base: Path, host: Host, server: forks.Forks, *, disk: int = 0) -> Ite
         text = (lane.folder / "ops.toml").read_text(encoding="utf-8")
         text = text.replace("[environments.", DESCRIBED, 1)
         lane.put("ops.toml", f'{text}database_url = "env:DB_URL"\n')
-        lane.put("db/1_orders.sql", "CREATE TABLE orders (id bigserial PRIMARY KEY, item text);\n"
-                 "INSERT INTO orders (item) VALUES ('migration 1');\n")
+        lane.put(
+            "db/1_orders.sql",
+            "CREATE TABLE orders (id bigserial PRIMARY KEY, item text);\n"
+            "INSERT INTO orders (item) VALUES ('migration 1');\n",
+        )
         lane.commit("with a database")
         if disk:
             host.inside("mkdir", "-p", lane.where)

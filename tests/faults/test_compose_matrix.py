@@ -9,10 +9,8 @@ With INVOPS_FAULTS=full each fault is followed by a deploy that goes through, an
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,7 +20,9 @@ from tests.faults.hosted import PATIENCE, Hosted, answers_again, hosted
 from tests.faults.lanes import assert_clear
 from tests.support.docker.engine import docker
 from tests.support.docker.hosts import hosts
+from tests.support.local import eventually
 from tests.support.places import place
+from tests.support.project import Ran
 
 pytestmark = [pytest.mark.usefixtures("docker_engine"), pytest.mark.timeout(1800)]
 FULL = os.environ.get("INVOPS_FAULTS") == "full"
@@ -83,13 +83,14 @@ def harm(lane: Hosted, faults: Sequence[str], code: int) -> None:
             assert ran.code == code or (timed and ran.code == 0), f"{fault}: {ran.code} {ran.text}"
             if code != KILLED and ran.code:
                 assert_clear(ran, code)
-            if FULL and ran.code:
-                lane.deployed()
             serves = lane.serves()
             assert serves in (old, new), f"{fault}: {serves or 'nothing'} serves"
             print(f"{fault}: exit {ran.code}, {time.monotonic() - began:.1f} s")
-            if serves == new and ran.code in (0, TERMINATED) or FULL:
-                old, new = serves, lane.change()
+            if FULL:
+                through = lane.deploy()
+                assert (through.code, lane.serves()) == (0, new), through.text
+            if FULL or ran.code == 0:
+                old, new = new, lane.change()
         again = lane.deploy()
         assert again.code == 0, again.text
     answers.assert_all_good()
@@ -144,22 +145,90 @@ def test_proxy_restarted_at_each_step_comes_back_with_the_right_slot(
     lane.assert_settled(new)
 
 
-@pytest.mark.parametrize("step", ["deliver", "ground", "prepare", "switch", "retire"])
-def test_connection_lost_inside_a_step(lane: Hosted, steps: list[Step], step: str) -> None:
-    (id,) = [each["id"] for each in steps if each["id"].partition(":")[0] == step]
-    old, new = lane.serves(), lane.change()
+ON_HOST = ("deliver", "ground", "prepare", "switch", "retire")
+
+
+def test_every_step_that_works_on_a_host_has_its_faults(steps: list[Step]) -> None:
+    assert [name_of(each) for each in steps if works_on_host(each)] == list(ON_HOST)
+
+
+def name_of(step: Step) -> str:
+    """Return the id of a step without the host."""
+    return str(step["id"]).partition(":")[0]
+
+
+def failed_at(
+    lane: Hosted, steps: list[Step], name: str, harm_: Callable[[], object], later: str = ""
+) -> tuple[Ran, str]:
+    """Deploy a new version with harm at a step; return how it ended and the version."""
+    (id,) = [each["id"] for each in steps if name_of(each) == name]
+    new = lane.change()
+    for _ in lane.stopped([f"SIGSTOP{later}:step.started:{id}"]):
+        harm_()
+    print(name, lane.ended.code, lane.ended.err)
+    return lane.ended, new
+
+
+@pytest.mark.parametrize("name", ON_HOST)
+def test_connection_lost_inside_a_step(lane: Hosted, steps: list[Step], name: str) -> None:
+    old = lane.serves()
     with lane.probing() as answers:
-        for _ in lane.stopped([f"SIGSTOP+0.4:step.started:{id}"]):
-            lane.host.hang_up()
-        print(step, lane.ended)
+        ran, new = failed_at(lane, steps, name, lane.host.hang_up, "+0.4")
         assert lane.serves() in (old, new)
-        if lane.ended.code:
-            assert_clear(lane.ended, 4)
+        if ran.code:
+            assert_clear(ran, 4)
             assert lane.deploy().code == 0
     answers.assert_all_good()
     lane.assert_settled(new)
 
 
-def test_every_step_that_works_on_a_host_has_its_faults(steps: list[Step]) -> None:
-    known = {"deliver", "ground", "prepare", "switch", "retire"}
-    assert {each["id"].partition(":")[0] for each in steps if works_on_host(each)} == known
+@pytest.mark.parametrize("name", ON_HOST)
+def test_engine_of_the_host_stopped_at_a_step(lane: Hosted, steps: list[Step], name: str) -> None:
+    old = lane.serves()
+    ran, new = failed_at(lane, steps, name, lambda: lane.host.stop_engine("KILL"))
+    if ran.code:  # the last requests of a slot may end without the engine
+        assert_clear(ran, 1, "Docker's engine does not answer")
+    lane.host.start_engine()
+    assert answers_again(lane), "nothing serves"
+    assert lane.serves() in (old, new)
+    again = lane.deploy()
+    assert again.code == 0, again.text
+    lane.assert_settled(new)
+
+
+@pytest.mark.parametrize("name", ON_HOST)
+def test_disk_of_the_host_full_at_a_step(lane: Hosted, steps: list[Step], name: str) -> None:
+    old, ballast = lane.serves(), f"{lane.where}/ballast"
+    with lane.probing() as answers:
+        ran, new = failed_at(
+            lane,
+            steps,
+            name,
+            lambda: lane.host.inside("sh", "-c", f"cat /dev/zero > {ballast}", check=False),
+        )
+        lane.host.inside("rm", ballast)
+        assert lane.serves() in (old, new)
+        if ran.code:
+            assert_clear(ran, 1, "No space left")
+        again = lane.deploy()
+        assert again.code == 0, again.text
+    answers.assert_all_good()
+    lane.assert_settled(new)
+
+
+def test_registry_that_goes_down_stops_a_deploy_before_anything_changes(lane: Hosted) -> None:
+    old, new = lane.serves(), lane.change()
+    running = lane.begin("deploy", "--quiet")
+    label = f"--filter=label=invops.registry={lane.project}"
+    assert eventually(lambda: bool(docker("ps", "--quiet", label)), 60)
+    docker("rm", "--force", *docker("ps", "--quiet", "--no-trunc", label).split())
+    ran = running.wait(PATIENCE)
+    assert_clear(ran, 1, "registry|push")
+    assert lane.serves() == old
+    text = (lane.folder / "ops.toml").read_text(encoding="utf-8")
+    lane.put("ops.toml", f'{text}registry = "127.0.0.1:9/small"\n')
+    assert_clear(lane.deploy(), 1, "127.0.0.1:9")
+    lane.put("ops.toml", text)
+    assert lane.serves() == old
+    assert lane.deploy().code == 0
+    lane.assert_settled(new)

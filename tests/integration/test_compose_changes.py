@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.hosts.agent import containers
 from tests.support.docker.engine import docker
 from tests.support.load import Load
 from tests.support.slots import OTHER, Site, Told, another, another_than, site

@@ -74,6 +74,7 @@ class Load:
         get_path: Path of the quick requests.
         post_path: Path of the slow requests.
         post_body: JSON that is sent with them.
+        new: Requests a second on new connections.
         limit: Seconds after which it ends by itself.
     """
 
@@ -85,6 +86,7 @@ class Load:
         post_path: str,
         *,
         post_body: str = "{}",
+        new: int = RATE,
         limit: float = 240.0,
     ) -> None:
         if host != "127.0.0.1":
@@ -94,6 +96,7 @@ class Load:
             "get_path": get_path,
             "post_path": post_path,
             "post_body": post_body,
+            "new": new,
             "limit": limit,
         }
         self._argv = [sys.executable, __file__, json.dumps(given)]
@@ -161,7 +164,7 @@ class _Client:
     async def _open_loop(self, group: asyncio.TaskGroup) -> None:
         begin = time.monotonic()
         for number in range(sys.maxsize):
-            if await self._stopped(begin + number / RATE - time.monotonic()):
+            if await self._stopped(begin + number / self.given["new"] - time.monotonic()):
                 return
             group.create_task(self._once(self.get, b"", "new"))
 

@@ -21,6 +21,7 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "bake.watch": "bake.watch",
     "certificate.answer": "certificate.answer",
     "certificate.forget": "certificate.forget",
     "certificate.renew": "certificate.renew",
@@ -31,9 +32,9 @@ VERBS = {
     "firewall.confirm": "firewall.confirm",
     "hello": "hello.hello",
     "images.pull": "images.pull",
+    "images.push": "images.push",
     "images.there": "images.there",
     "jobs.cancel": "jobs.cancel",
-    "jobs.run": "jobs.run",
     "jobs.start": "jobs.start",
     "jobs.wait": "jobs.wait",
     "lease.acquire": "lease.acquire",
@@ -41,10 +42,17 @@ VERBS = {
     "lease.look": "lease.look",
     "lease.release": "lease.release",
     "lease.renew": "lease.renew",
+    "logs.follow": "logs.follow",
+    "logs.last": "logs.last",
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",
     "maintenance.page": "maintenance.page",
+    "releases.forget": "releases.forget",
+    "releases.keep": "releases.keep",
+    "releases.mark": "releases.mark",
+    "releases.prune": "pruning.prune",
+    "releases.read": "releases.read",
     "server.change": "server.change",
     "server.look": "server.look",
     "slots.clear": "slots.clear",
@@ -53,6 +61,9 @@ VERBS = {
     "slots.retire": "slots.retire",
     "slots.switch": "slots.switch",
     "slots.weigh": "slots.weigh",
+    "survey": "survey.survey",
+    "survey.locked": "survey.locked",
+    "warm.end": "warm.end",
 }
 
 

@@ -13,9 +13,9 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,7 @@ def cancel(arguments: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def run(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Be the job: `start` calls this in the new process."""
+def _be(arguments: dict[str, Any]) -> None:
     from ops.hosts.agent.__main__ import answer
 
     folder = _folder(arguments)
@@ -100,7 +99,6 @@ def run(arguments: dict[str, Any]) -> dict[str, Any]:
     base.write(folder / "result.json", json.dumps(told))
     if not told["ok"]:
         os.killpg(0, signal.SIGTERM)  # what a stopped verb left running
-    return {}
 
 
 def end_others(folder: Path, run: str) -> None:
@@ -115,24 +113,26 @@ def end_others(folder: Path, run: str) -> None:
 
 
 def _spawn(arguments: dict[str, Any], folder: Path, handle: int) -> None:
-    archive = int(Path(sys.path[0]).name)  # this agent is an open file, /proc/self/fd/NUMBER
-    request = os.memfd_create("request", 0)
+    """Become two: the new process is the job, with nothing of ours open but the lock and this agent's archive."""
+    archive = int(Path(sys.path[0]).name)  # an open file, /proc/self/fd/NUMBER
+    if os.fork():
+        return
     try:
-        with open(request, "wb", closefd=False) as file:
-            file.write(json.dumps(arguments).encode())
-        os.lseek(request, 0, os.SEEK_SET)
-        with open(folder / "output.log", "ab") as output:
-            subprocess.Popen(
-                [sys.executable, "-I", f"/proc/self/fd/{archive}", "jobs.run"],
-                stdin=request,
-                stdout=subprocess.DEVNULL,
-                stderr=output,
-                pass_fds=(archive, handle),
-                start_new_session=True,
-                cwd="/",
-            )
+        os.setsid()
+        os.chdir("/")
+        silence = os.open(os.devnull, os.O_RDWR)
+        output = os.open(folder / "output.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        for number, target in enumerate((silence, silence, output)):
+            os.dup2(target, number)
+        for each in map(int, os.listdir("/proc/self/fd")):
+            if each > 2 and each not in (archive, handle):
+                with contextlib.suppress(OSError):
+                    os.close(each)
+        _be(arguments)
+    except BaseException:
+        traceback.print_exc()
     finally:
-        os.close(request)
+        os._exit(0)
 
 
 class _Stopped(BaseException):

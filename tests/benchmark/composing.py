@@ -1,0 +1,187 @@
+"""Deploys of the small application's containers, beside what a small team's script does: `docker compose up -d`.
+
+The image of each version is built before the clock starts, as `docker push` of a pipeline has it; the first deploy,
+which fills caches, is not counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from ops.hosts import http
+from ops.kernel.errors import ConnectionFailed
+from tests.support.docker import apps, engine
+from tests.support.docker.deployed import Small, small
+from tests.support.docker.engine import docker
+from tests.support.docker.hosts import hosts
+from tests.support.docker.images import image
+from tests.support.load import Load
+from tests.support.local import eventually
+from tests.support.places import free_port, place
+
+RUNS = 5
+HOSTS = 4
+NEW = 20
+"""Requests a second on new connections, beside 200 on kept ones and POSTs of two seconds."""
+_PATIENCE = 60
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Medians in seconds, and how many requests failed.
+
+    Args:
+        idle: Deploy without load.
+        loaded: Deploy under load; its POSTs are about two seconds of drain.
+        rollback: Back to the warm slot, nothing to drain.
+        naive: The script under the same load, until the new version answers.
+        crash: From the second crash of a new version to the end of the deploy.
+        many: A deploy to `HOSTS` hosts against one to a single host.
+        failed: Requests that failed in the deploys under load.
+        failed_naive: In as many runs of the script.
+    """
+
+    idle: float
+    loaded: float
+    rollback: float
+    naive: float
+    crash: float
+    many: float
+    failed: int
+    failed_naive: int
+
+
+def measure() -> Composed:
+    """Measure everything; takes about five minutes."""
+    with engine.running(), place() as base:
+        with small(base) as app:
+            _run(app, "deploy")
+            _new(app)
+            _run(app, "deploy")
+            idle = _median(lambda: _new(app), lambda: _run(app, "deploy"))
+            rollback = _median(lambda: None, lambda: _run(app, "rollback"))
+            with _load(app.port) as load:
+                loaded = _median(lambda: _new(app), lambda: _run(app, "deploy"))
+            crash = median(_crash(app) for _ in range(3))
+        naive, failed_naive = _naive()
+        many = _many(base)
+    failed = load.result().failed
+    return Composed(idle, loaded, rollback, naive, crash, many, failed, failed_naive)
+
+
+def _median(before: Callable[[], object], work: Callable[[], object]) -> float:
+    """Do some work several times and return the median of its seconds."""
+    seconds = []
+    for _ in range(RUNS):
+        before()
+        seconds.append(_timed(work))
+    return median(seconds)
+
+
+def _naive() -> tuple[float, int]:
+    with (
+        TemporaryDirectory(prefix="invops-naive-") as folder,
+        apps.app(Path(folder) / "app") as app,
+    ):
+        port, versions = free_port(), itertools.count(1)
+
+        def new() -> None:
+            app.release(str(next(versions)), PORT=port)
+
+        def up() -> None:
+            app.compose("up", "--detach")
+            assert eventually(lambda: _answers(port), _PATIENCE)
+
+        new()
+        up()
+        with _load(port) as load:
+            seconds = _median(new, up)
+        return seconds, load.result().failed
+
+
+def _many(base: Path) -> float:
+    """Return how much longer a deploy to several hosts takes than one to a single host, in the same minute."""
+    with (
+        hosts(HOSTS) as every,
+        small(base, hosts=every[:1]) as single,
+        small(base, hosts=every) as several,
+    ):
+        for app in (single, several):
+            _run(app, "deploy")
+        ratios = []
+        for _ in range(3):
+            for app in (single, several):
+                _new(app)
+            took = _timed(lambda: _run(several, "deploy"))
+            ratios.append(took / _timed(lambda: _run(single, "deploy")))
+    return median(ratios)
+
+
+def _crash(app: Small) -> float:
+    """Deploy a version that crashes; return the seconds from its second crash to the end of the deploy."""
+    _new(app, "crash")
+    ends: list[float] = []
+    listing = ("docker", "events", "--filter=event=die", "--format={{.TimeNano}} {{.Actor.ID}}")
+    web = f"--filter=label=com.docker.compose.project={app.project}"
+    events = subprocess.Popen([*listing, web], stdout=subprocess.PIPE, text=True)
+
+    def read() -> None:
+        assert events.stdout is not None
+        dead: dict[str, int] = {}
+        for line in events.stdout:
+            moment, who = line.split()
+            dead[who] = dead.get(who, 0) + 1
+            if dead[who] == 2:
+                ends.append(int(moment) / 1e9)
+
+    with events:
+        thread = threading.Thread(target=read)
+        thread.start()
+        ran = app.deploy("--quiet")
+        ended = time.time()
+        events.terminate()
+        thread.join()
+    assert ran.code == 1 and "crashed" in ran.err, ran.text
+    return ended - ends[0]
+
+
+def _new(app: Small, mode: str = "good") -> None:
+    """Make the next version and build its image."""
+    release = app.release(mode)
+    python = f"--build-arg=PYTHON_IMAGE={image('python')}"
+    tag = f"--tag=invops/small-web:{release}"
+    docker("buildx", "build", "--quiet", python, "--build-arg=VERSION=next", tag, str(app.folder))
+
+
+def _run(app: Small, *words: str) -> None:
+    ran = app.run(*words, "--quiet")
+    assert ran.code == 0, ran.text
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+@contextmanager
+def _load(port: int) -> Iterator[Load]:
+    with Load("127.0.0.1", port, "/", "/slow", new=NEW, limit=600) as load:
+        time.sleep(2)  # POSTs are on their way from the beginning
+        yield load
+
+
+def _answers(port: int) -> bool:
+    try:
+        return http.get(f"http://127.0.0.1:{port}/health", timeout=2).status == 200
+    except ConnectionFailed:
+        return False
