@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops.database import migrations, mysql_url, target
-from ops.deploy import build, releases
+from ops.deploy import build, releases, targets
 from ops.hosts import account
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
@@ -83,6 +83,7 @@ def migrate(context: Context, release: str) -> Applied:
         context.note(f"{each.id} {each.title}")
     known = releases.load(context.settings, release)
     ids, breaks = [each.id for each in before], any(each.breaks_old for each in before)
+    targets.note_migrations(context, release, ids, breaks)
     releases.save(context.settings, replace(known, migrations=ids, breaks_older=breaks))
     try:
         migrations.apply(context, source, url)

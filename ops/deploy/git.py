@@ -88,6 +88,24 @@ def _unusable(folder: Path, said: str) -> ConfigurationError:
     )
 
 
+def is_on(context: Context, commit: str, branch: str) -> bool | None:
+    """Say whether a commit is on a branch, as origin has it or, without origin, as it is here.
+
+    In a checkout of CI HEAD is no branch, and the branch itself is known as that of origin only.
+
+    Returns:
+        None when neither is known here, or not far enough back.
+    """
+    for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
+        if _git(context, "rev-parse", "--verify", "--quiet", ref, check=False).strip():
+            words = ("merge-base", "--is-ancestor", commit, ref)
+            folder = context.settings.folder
+            on = _run(context, folder, *words, check=False).code == 0
+            shallow = _git(context, "rev-parse", "--is-shallow-repository").strip() == "true"
+            return None if shallow and not on else on
+    return None
+
+
 def blob(context: Context, revision: Revision, path: str) -> str:
     """Return the hash of a file or folder inside the revision; empty when it is not there.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ops.database import target
@@ -15,6 +15,7 @@ from ops.deploy import (
     git,
     hostsetup,
     observe,
+    policy,
     preflight,
     proxy,
     prune,
@@ -33,12 +34,13 @@ from ops.kernel.settings.models import Service, Settings
 PENDING = "migrations are pending"
 
 
-def deploy(context: Context, ref: str) -> Plan:
+def deploy(context: Context, ref: str, override: str = "") -> Plan:
     """Plan the deploy of a git ref.
 
     Args:
         context: Surroundings.
         ref: Branch, tag or commit; empty for HEAD, or the working tree where the environment allows it.
+        override: Reason to do it against the environment's policy, empty for none.
     """
     settings = context.settings
     refuse_undescribed(settings)
@@ -51,6 +53,7 @@ def deploy(context: Context, ref: str) -> Plan:
         if observe.serves(context, now, releases.described_today(settings, there)):
             return nothing("deploy", settings, release)
         earlier.refuse_incompatible(context, there)
+    verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
     slot, before = observe.choose(now, release)
     previous = now.content(before).release
     steps = [
@@ -79,12 +82,13 @@ def deploy(context: Context, ref: str) -> Plan:
         "release": release,
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         **_summary(context, previous),
+        **verdict.summary,
     }
     if revision.left_out:
         summary["left out"] = "uncommitted changes of the working tree"
-    final = ahead.irreversible(context, revision, previous)
-    if final:
-        summary["cannot be undone"] = f"migrations without a transaction: {', '.join(final)}"
+    before_ = releases.commit(settings, previous) if previous else None
+    final = ahead.irreversible(context, revision, before_)
+    summary |= irreversible(final)
     return Plan(
         "deploy",
         settings.name,
@@ -93,15 +97,17 @@ def deploy(context: Context, ref: str) -> Plan:
         {"now": now.seen(), "release": release},
         summary,
         destructive=bool(final),
+        recorded=verdict.recorded,
     )
 
 
-def rollback(context: Context, to: str) -> Plan:
+def rollback(context: Context, to: str, override: str = "") -> Plan:
     """Plan the way back to an earlier release.
 
     Args:
         context: Surroundings.
         to: Release id; empty for the last good one before the release that serves.
+        override: Reason to do it against the environment's policy, empty for none.
 
     Raises:
         ConfigurationError: There is none, or it does not work with the database as it is now.
@@ -112,6 +118,8 @@ def rollback(context: Context, to: str) -> Plan:
     if observe.serves(context, now, release):
         return nothing("rollback", settings, release.id)
     earlier.refuse_incompatible(context, release)
+    found = policy.findings_of_rollback(context)
+    verdict = policy.judge(context, found, override, "rollback")
     slot, before = observe.choose(now, release.id)
     services = {name: release.service(name) for name in release.services}
     steps = [
@@ -121,9 +129,20 @@ def rollback(context: Context, to: str) -> Plan:
         *_roll_out(settings, release.id, slot, before),
         releases.record.step(release=release.id, backup=None, newest=False),
     ]
-    summary = {"release": release.id, **_summary(context, now.content(before).release)}
-    seen = {"now": now.seen(), "release": release.id}
-    return Plan("rollback", settings.name, _target(settings), tuple(steps), seen, summary)
+    summary = {
+        "release": release.id,
+        **_summary(context, now.content(before).release),
+        **verdict.summary,
+    }
+    return Plan(
+        "rollback",
+        settings.name,
+        _target(settings),
+        tuple(steps),
+        {"now": now.seen(), "release": release.id},
+        summary,
+        recorded=verdict.recorded,
+    )
 
 
 def url(settings: Settings) -> str:
@@ -190,6 +209,15 @@ def _roll_out(settings: Settings, release: str, slot: str, before: str) -> list[
         *hooks(settings, release, "after_switch"),
         *(retired if before else []),
     ]
+
+
+def irreversible(names: Sequence[str]) -> dict[str, str]:
+    """Return the words about migrations that no transaction takes back."""
+    return (
+        {"cannot be undone": f"migrations without a transaction: {', '.join(names)}"}
+        if names
+        else {}
+    )
 
 
 def hooks(settings: Settings, release: str, name: str) -> list[Step]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from ops.deploy import proxy
+from ops.deploy import finding, proxy
+from ops.deploy.finding import HERE, Finding
 from ops.hosts import home, ports
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError, DependencyError, OpsError
@@ -29,6 +30,26 @@ def needed_tools(settings: Settings) -> list[str]:
     return names
 
 
+def disk(settings: Settings) -> Finding:
+    """Return whether there is room for a release here."""
+    base = home.of(settings).path
+    while not base.exists():
+        base = base.parent
+    free, needed = shutil.disk_usage(base).free, settings.environment.free_disk or MINIMUM_FREE
+    words = f"{free // 1_000_000} MB free at {base}, {needed // 1_000_000} MB needed"
+    if free >= needed:
+        return finding.ok(HERE, "disk", words)
+    return Finding(HERE, "disk", "wrong", words, f"df -h {base}")
+
+
+def taken(settings: Settings, port: int) -> ConfigurationError:
+    """Return the error for a port that somebody else has."""
+    return ConfigurationError(
+        f"port {port} is taken by another program",
+        hint=f"set `port` of [environments.{settings.name}] in ops.toml, or look: ss -ltnp 'sport = :{port}'",
+    )
+
+
 @step(title="Check disk, port and git state", limit=30)
 def check(context: Context, port: int) -> None:
     """Refuse early.
@@ -39,18 +60,10 @@ def check(context: Context, port: int) -> None:
         DependencyError: git is missing.
     """
     settings = context.settings
-    base = home.of(settings).path
-    while not base.exists():
-        base = base.parent
-    free = shutil.disk_usage(base).free
-    if free < MINIMUM_FREE:
-        raise OpsError(
-            f"{free // 1_000_000} MB free at {base}, 1000 MB needed", hint=f"df -h {base}"
-        )
+    room = disk(settings)
+    if room.state != "ok":
+        raise OpsError(room.found, hint=room.hint)
     if not ports.is_free(port) and not proxy.listens(settings, port):
-        raise ConfigurationError(
-            f"port {port} is taken by another program",
-            hint=f"set `port` of [environments.{settings.name}] in ops.toml, or look: ss -ltnp 'sport = :{port}'",
-        )
+        raise taken(settings, port)
     if shutil.which("git") is None:
         raise DependencyError("git is missing", hint="apt-get install git")

@@ -27,8 +27,13 @@ def prune(context: Context, keep: list[str]) -> None:
         context: Surroundings.
         keep: Releases that stay in any case: what serves, and what it came from.
     """
+    tidy(context, set(keep))
+
+
+def tidy(context: Context, keep: set[str]) -> None:
+    """Remove releases, environments and builds of this machine; see `prune`."""
     settings = context.settings
-    for each in superfluous(settings, set(keep)):
+    for each in superfluous(settings, keep):
         _remove(context, releases.folder(settings, each.id))
     for path in unused(context):
         _remove(context, path)

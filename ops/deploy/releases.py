@@ -42,6 +42,7 @@ class Release:
         migrations: Ids of the migrations that were pending when it came.
         breaks_older: Whether these break the releases before it.
         backup: Id of the backup made before them.
+        left_out: Hosts that its last deploy left alone, and why.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Release:
     migrations: list[str] = field(default_factory=list)
     breaks_older: bool = False
     backup: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def service(self, name: str) -> Service:
         """Return the description of one service."""
@@ -99,6 +101,12 @@ def _read(path: Path) -> Release:
             why=str(error),
             hint=f"remove its folder: {path.parent}",
         ) from None
+
+
+def commit(settings: Settings, id: str) -> str:
+    """Return the commit of a release, empty for one that is not known."""
+    found = known(settings, id)
+    return found.commit if found else ""
 
 
 def known(settings: Settings, release: str) -> Release | None:
@@ -198,6 +206,7 @@ def record(context: Context, release: str, backup: str | None, newest: bool) -> 
     settings = context.settings
     there = load(settings, release)
     made = replace(there, good=True, backup=backup or there.backup)
+    made = replace(made, left_out=dict(settings.left_out))
     if newest and made.sequence < next_sequence(settings) - 1:
         made = replace(
             made, sequence=next_sequence(settings), created=time.time(), actor=context.actor

@@ -2,48 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan
+from ops.kernel.settings.models import Settings
+
+if TYPE_CHECKING:
+    from ops.deploy.releases import Release
 
 
-def deploy(context: Context, ref: str) -> Plan:
+def deploy(context: Context, ref: str, override: str = "") -> Plan:
     """Plan the deploy of a git ref.
 
     Args:
         context: Surroundings.
         ref: Branch, tag or commit; empty for HEAD, or the working tree where the environment allows it.
+        override: Reason to do it against the environment's policy, empty for none.
     """
     if context.settings.environment.target == "compose":
         from ops.deploy.compose import pipeline as containers
 
-        return containers.deploy(context, ref)
+        return containers.deploy(context, ref, override)
     from ops.deploy import pipeline as processes
 
-    return processes.deploy(context, ref)
+    return processes.deploy(context, ref, override)
 
 
-def rollback(context: Context, to: str) -> Plan:
+def rollback(context: Context, to: str, override: str = "") -> Plan:
     """Plan the way back to an earlier release.
 
     Args:
         context: Surroundings.
         to: Release id; empty for the last good one before the release that serves.
+        override: Reason to do it against the environment's policy, empty for none.
     """
     if context.settings.environment.target == "compose":
         from ops.deploy.compose import pipeline as containers
 
-        return containers.rollback(context, to)
+        return containers.rollback(context, to, override)
     from ops.deploy import pipeline as processes
 
-    return processes.rollback(context, to)
+    return processes.rollback(context, to, override)
 
 
-def serving(context: Context) -> str:
-    """Return the release that serves, empty for none, or for hosts that differ."""
+def ready(context: Context) -> Settings:
+    """Return the settings for the hosts that are up, before a deploy or a rollback is planned.
+
+    Raises:
+        OpsError: A host is down, or something would break the deploy half-way.
+    """
+    if context.settings.environment.target != "compose":
+        return context.settings
+    from ops.deploy.compose import presence
+
+    return presence.ready(context)
+
+
+@dataclass(frozen=True)
+class Releases:
+    """The releases of an environment.
+
+    Args:
+        records: Newest first.
+        serving: By host: the release that serves there.
+        lacks: Why a release cannot serve again, by release.
+    """
+
+    records: Sequence[Release]
+    serving: Mapping[str, str]
+    lacks: Mapping[str, str]
+
+
+def releases(context: Context) -> Releases:
+    """Return the releases: those that the hosts of containers keep, else those of this machine."""
     if context.settings.environment.target == "compose":
         from ops.deploy.compose import fleet
 
-        return fleet.observe(context).release
+        now = fleet.observe(context, images=True)
+        serving = {each.name: each.release for each in now}
+        return Releases(
+            now.records, serving, {each.id: now.unproved(each.id) for each in now.records}
+        )
     from ops.deploy import observe
+    from ops.deploy.releases import all_of
 
-    return observe.observe(context).release
+    return Releases(all_of(context.settings), {"": observe.observe(context).release}, {})
+
+
+def unproved(context: Context, release: str) -> str:
+    """Return why a release cannot count as one that served well everywhere, empty when it did."""
+    if context.settings.environment.target == "compose":
+        from ops.deploy.compose import fleet
+
+        return fleet.observe(context).unproved(release)
+    from ops.deploy import releases as local
+
+    known = local.known(context.settings, release)
+    if known is None:
+        return "it was not deployed there"
+    return "" if known.good else "it never served well there"
+
+
+def note_migrations(context: Context, release: str, ids: list[str], breaks_older: bool) -> None:
+    """Tell the hosts, which keep the records of releases, what is about to be migrated."""
+    if context.settings.environment.target == "compose":
+        from ops.deploy.compose import kept
+
+        kept.mark(context, release, {"migrations": ids, "breaks_older": breaks_older})

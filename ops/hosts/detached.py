@@ -13,8 +13,8 @@ from ops.hosts.output import Lines
 from ops.kernel.context import Context
 from ops.kernel.errors import ConnectionFailed, StepFailed
 
-POLL: Final = 10.0
-"""Seconds that one question waits on the machine for the job's end."""
+POLL: Final = 12.0
+"""Seconds that one question waits on the machine for the job's end: a bake of the default length is one question."""
 MARGIN: Final = 10.0
 """Seconds after that until the connection counts as lost."""
 _SLOWEST: Final = 2.0

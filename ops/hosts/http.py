@@ -9,7 +9,7 @@ import json
 import ssl
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,11 +32,13 @@ class Answer:
         status: HTTP status.
         json: The body when it is JSON, else None.
         text_tail: The last 300 characters of the body.
+        headers: Those of the answer, by name in lower case.
     """
 
     status: int
     json: Any
     text_tail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def get(
@@ -101,7 +103,8 @@ def _read(response: httpx.Response, limit: Deadline, where: str) -> Answer:
         content = json.loads(body)
     except ValueError:
         content = None
-    return Answer(response.status_code, content, body.decode(errors="replace")[-TAIL:].strip())
+    tail = body.decode(errors="replace")[-TAIL:].strip()
+    return Answer(response.status_code, content, tail, dict(response.headers))
 
 
 def _close_forgotten_socket(error: BaseException | None) -> None:

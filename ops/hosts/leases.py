@@ -179,18 +179,22 @@ class _Held:
 
     def _take(self, asked: Context, machine: Machine) -> None:
         arguments = {"run": self._run, "ttl": TTL, "holder": self._about}
+        arguments["project"] = machine.place.project
         began = time.monotonic()
         # It is known before the answer comes, so that it is given back whatever happens to the answer.
         machine.lease = {"run": self._run, "fencing": 0}
         try:
-            number = _acquire(asked, machine, arguments)
+            answer = _acquire(asked, machine, arguments)
         except Busy:
             now = _look(asked, machine)
             if now is None or now.alive:
                 machine.lease = None
                 raise
-            number = _acquire(asked, machine, {**arguments, "replacing": now.fencing})
-        machine.lease = {"run": self._run, "fencing": number}
+            answer = _acquire(asked, machine, {**arguments, "replacing": now.fencing})
+        machine.lease = {"run": self._run, "fencing": int(answer["fencing"])}
+        machine.known = {"tags": answer["tags"]}
+        if answer["observed"]:
+            machine.known["observed"] = answer["observed"]
         self._fresh[machine.name] = began
 
     def _beat(self) -> None:
@@ -210,6 +214,7 @@ class _Held:
         return some.each(renew)
 
     def _release(self, asked: Context, machine: Machine) -> None:
+        machine.known = {}
         if machine.lease is not None:
             with contextlib.suppress(OpsError):
                 machine.call(asked, "lease.release", reads=False)
@@ -221,12 +226,11 @@ def of(context: Context) -> Leases:
     return Leases(context, machines.of(context))
 
 
-def _acquire(asked: Context, machine: Machine, arguments: dict[str, Any]) -> int:
+def _acquire(asked: Context, machine: Machine, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
-        answer = machine.call(asked, "lease.acquire", arguments, reads=False)
+        return machine.call(asked, "survey.locked", arguments, reads=False)
     except ConnectionLost:  # perhaps we have it; the same holder may take it again
-        answer = machine.call(asked, "lease.acquire", arguments, reads=False)
-    return int(answer["fencing"])
+        return machine.call(asked, "survey.locked", arguments, reads=False)
 
 
 def _look(asked: Context, machine: Machine) -> LeaseHolder | None:

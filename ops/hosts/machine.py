@@ -19,6 +19,7 @@ from typing import Any, Final
 from ops.hosts import agent_file, runner
 from ops.hosts.detached import ConnectionLost, Job
 from ops.hosts.output import Lines
+from ops.hosts.place import Place as Place
 from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
@@ -47,32 +48,6 @@ _KINDS: Final[Mapping[str, type[OpsError]]] = {
 _NO_PYTHON: Final = 127
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """The folder of an environment on its machines.
-
-    Args:
-        base: The folder.
-        application: Whose it is.
-        environment: And of which environment.
-        repository: First commit of the application's repository, the same in every clone; empty when unknown.
-    """
-
-    base: str
-    application: str
-    environment: str
-    repository: str = ""
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what every verb is told."""
-        owner = {
-            "application": self.application,
-            "environment": self.environment,
-            "repository": self.repository,
-        }
-        return {"base": self.base, "owner": owner}
-
-
 class Machine(ABC):
     """One machine.
 
@@ -86,6 +61,9 @@ class Machine(ABC):
         self.place = place
         self.lease: dict[str, Any] | None = None
         """The lease that our changes name, while we hold it."""
+        self.known: dict[str, Any] = {}
+        """What was seen when the lease was taken and nobody has changed since: `observed`, `tags`.
+        Whoever uses a part takes it out."""
         self.round_trips = 0
         """How often something was asked so far."""
         self._counting = threading.Lock()
@@ -176,6 +154,45 @@ class Machine(ABC):
         ]
         arguments = {**self._lease(reads=False), "files": about}
         self._ask(context, "files.put", arguments, content=b"".join(read))
+
+    def stream(
+        self,
+        context: Context,
+        verb: str,
+        arguments: Mapping[str, Any],
+        told: Callable[[bytes], None],
+    ) -> dict[str, Any]:
+        """Carry out a verb that only reads and pass on what it prints as it comes; never asked twice.
+
+        Args:
+            context: Gives the deadline.
+            verb: Its name.
+            arguments: JSON values.
+            told: Takes what it prints; while it waits, the other side waits as well.
+
+        Raises:
+            OpsError: As `call`.
+        """
+        return self._ask(context, verb, arguments, told=told)
+
+    def attached(self, argv: Sequence[str], terminal: bool) -> int:
+        """Run a person's command with the input and the outputs of this process; return its exit code.
+
+        Args:
+            argv: Program and arguments.
+            terminal: Whether our input and output are one, so that it gets one as well.
+
+        Raises:
+            ConnectionFailed: The connection broke; the command may run on.
+        """
+        guard.effect(f"run {argv[0]} on {self.name}")
+        with self._counting:
+            self.round_trips += 1
+        return self._attach(argv, terminal)
+
+    @abstractmethod
+    def _attach(self, argv: Sequence[str], terminal: bool) -> int:
+        """Run the command of `attached`."""
 
     @abstractmethod
     def tunnel(self, host: str, port: int) -> AbstractContextManager[tuple[str, int]]:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -86,6 +86,10 @@ class Machines:
                 outcome.failed[name] = error
         return outcome
 
+    def without(self, names: Collection[str]) -> Machines:
+        """Return the same machines without some of them."""
+        return Machines([machine for machine in self if machine.name not in names])
+
     def way(self, machine: Machine, host: str, port: int) -> tuple[str, int]:
         """Return an address here that leads to a TCP port as a machine sees it, until `close`."""
         key = (machine.name, host, port)
@@ -105,17 +109,37 @@ _known: dict[Any, Machines] = {}
 
 
 def of(context: Context) -> Machines:
-    """Return the machines of the environment: always the same ones, so that their connections are used again."""
+    """Return the machines that this run is about, of `--limit` or all that are up: the one place where that holds.
+
+    They are always the same ones, so that their connections are used again.
+    """
+    key, every = _all(context)
+    gone = frozenset(context.settings.left_out)
+    if not gone:
+        return every
+    found = _known.get((*key, gone))
+    if found is None:
+        found = _known[(*key, gone)] = every.without(gone)
+        atexit.register(found.close)
+    return found
+
+
+def left_out(context: Context) -> Machines:
+    """Return the machines of the environment that this run leaves alone."""
+    return _all(context)[1].without({machine.name for machine in of(context)})
+
+
+def _all(context: Context) -> tuple[tuple[Any, ...], Machines]:
     settings = context.settings
     chosen = settings.environment
     pins = tuple(sorted(chosen.host_keys.items()))
-    key = (settings.folder, settings.name, chosen.hosts, chosen.gateway, pins, chosen.ssh_key)
-    found = _known.get((*key, chosen.base_folder))
+    way = (chosen.hosts, chosen.gateway, pins, chosen.ssh_key)
+    key = (settings.folder, settings.name, way, chosen.base_folder)
+    found = _known.get(key)
     if found is None:
-        found = Machines(_machines(context))
-        _known[(*key, chosen.base_folder)] = found
+        found = _known[key] = Machines(_machines(context))
         atexit.register(found.close)
-    return found
+    return key, found
 
 
 def _begun(work: Callable[[Machine], T], machine: Machine) -> Future[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Final, cast
 
 from ops.hosts import agent_file, runner
@@ -34,6 +34,9 @@ class ThisMachine(Machine):
     def expose(self, port: int) -> Iterator[int]:
         """Give the port itself."""
         yield port
+
+    def _attach(self, argv: Sequence[str], terminal: bool) -> int:
+        return runner.foreground(argv)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

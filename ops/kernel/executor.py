@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import shlex
 import signal
 import sys
 import traceback
@@ -24,7 +25,7 @@ from invoke.tasks import Call
 from ops.kernel import exits, guard, redact, report
 from ops.kernel.errors import ConfigurationError, Interrupted, OpsError
 from ops.kernel.invocation import Invocation, Options
-from ops.kernel.task import READ, OpsTask, shared_parameters
+from ops.kernel.task import READ, OpsTask
 
 TOKEN: Final = object()
 
@@ -71,13 +72,21 @@ class Executor(InvokeExecutor):
         assert self.core is not None  # Program always gives what it parsed
         if self.core[0].args.echo.value:
             raise ConfigurationError(
-                "-e is Invoke's echo flag", hint=f"inv {calls[0].called_as} --env NAME"
+                "-e is Invoke's echo flag", hint=f"inv {_name(calls[0])} --env NAME"
             )
-        if self.core.remainder:
+        if self.core.remainder and not _takes_words(calls):
             # Whoever writes `deploy -- --dry-run` must not get a deploy.
             raise ConfigurationError(
                 f"nothing is known after --: {self.core.remainder}", hint="leave the -- out"
             )
+
+    def _words(self) -> list[str]:
+        """Return what stands after `--`: Invoke joins it, which loses where a word ends."""
+        if self.core is None or not self.core.remainder:
+            return []
+        words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+        joined: str = self.core.remainder
+        return words if " ".join(words) == joined else shlex.split(joined)
 
     def _core_dry(self) -> bool:
         # Invoke's own --dry stops only `c.run`: everything else would run for real. It counts as --dry-run.
@@ -102,7 +111,7 @@ class Executor(InvokeExecutor):
         bound.update(given)
         down = {**(inherited or {}), **bound}
         children = [[self._child(each, down) for each in group] for group in (task.pre, task.post)]
-        return Node(task, call.called_as or task.name, bound, *children)
+        return Node(task, _name(call), bound, *children)
 
     def _child(self, each: Any, down: dict[str, Any]) -> Node:
         call = each if isinstance(each, Call) else Call(each)
@@ -113,7 +122,7 @@ class Executor(InvokeExecutor):
             return finished[node.key]
         code = self._run_before(node.pre, finished)
         if code == exits.OK:
-            code = perform(node, self._core_dry(), sys.stdout)
+            code = perform(node, self._core_dry(), sys.stdout, self._words())
         finished[node.key] = code
         for after in node.post:
             after_code = self._run(after, finished)
@@ -141,24 +150,21 @@ class Executor(InvokeExecutor):
         return _first_failure(codes)
 
 
-def perform(node: Node, core_dry: bool, out: TextIO) -> int:
+def perform(node: Node, core_dry: bool, out: TextIO, words: Sequence[str] = ()) -> int:
     """Run one task's body under its guard; return the exit code, never raise.
 
     Args:
         node: The task and its arguments.
         core_dry: Whether Invoke's own `--dry` was given.
         out: Where results go.
+        words: What stands after `--`.
     """
     options = Options.for_errors(node.arguments)
     try:
-        options = Options.of(node.arguments, dry=core_dry)
+        options = Options.of(node.arguments, dry=core_dry, limited=node.task.limited)
         with guard.scope(options.mode(node.task.level)):
-            invocation = Invocation(node.name, node.task, options, out)
-            own = {
-                k: v
-                for k, v in node.arguments.items()
-                if k not in shared_parameters(node.task.level)
-            }
+            invocation = Invocation(node.name, node.task, options, out, words)
+            own = {k: v for k, v in node.arguments.items() if k not in node.task.shared}
             answer = node.task.perform(TOKEN, invocation, **own)
             code = _answer_code(node, answer, options, out)
             out.flush()
@@ -171,6 +177,16 @@ def perform(node: Node, core_dry: bool, out: TextIO) -> int:
         return _unread(out)
     except (Exception, KeyboardInterrupt) as error:
         return show_error(error, options, out)
+
+
+def _name(call: Call) -> str:
+    """Return what a person types for a task: its namespace alone when it is the default there."""
+    name: str = call.called_as or call.task.name
+    return name.rpartition(".")[0] if call.task.is_default and "." in name else name
+
+
+def _takes_words(calls: Sequence[Call]) -> bool:
+    return len(calls) == 1 and bool(getattr(calls[0].task, "takes_words", False))
 
 
 def _unread(out: TextIO) -> int:

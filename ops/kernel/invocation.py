@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -35,6 +35,7 @@ class Options:
     confirm: str = ""
     wait: bool = False
     plan: str = ""
+    hosts: tuple[str, ...] = ()
 
     @classmethod
     def for_errors(cls, arguments: Mapping[str, Any]) -> Options:
@@ -43,8 +44,13 @@ class Options:
         return cls(format="json" if form == "json" else "text", debug=bool(arguments.get("debug")))
 
     @classmethod
-    def of(cls, arguments: Mapping[str, Any], *, dry: bool) -> Options:
+    def of(cls, arguments: Mapping[str, Any], *, dry: bool, limited: bool = False) -> Options:
         """Read them from a task's arguments and from DRY_RUN and SAFE_MODE.
+
+        Args:
+            arguments: Of the task.
+            dry: Whether Invoke's own `--dry` was given.
+            limited: Whether the task has `--limit HOST`.
 
         Raises:
             ConfigurationError: A value that a person cannot have meant.
@@ -61,7 +67,8 @@ class Options:
             or environ.flag("DRY_RUN")
             or environ.flag("SAFE_MODE")
         )
-        return cls(**{**known, "format": form, "dry_run": dry_run})
+        hosts = tuple(arguments.get("limit") or ()) if limited else ()
+        return cls(**{**known, "format": form, "dry_run": dry_run, "hosts": hosts})
 
     def mode(self, level: Level) -> Mode:
         """Return what may leave the process for a task of this level."""
@@ -78,13 +85,22 @@ class Invocation:
         task: The task itself.
         options: Shared arguments.
         out: Where results go.
+        words: What stands after `--` on the command line.
     """
 
-    def __init__(self, name: str, task: OpsTask, options: Options, out: TextIO) -> None:
+    def __init__(
+        self,
+        name: str,
+        task: OpsTask,
+        options: Options,
+        out: TextIO,
+        words: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.task = task
         self.options = options
         self.out = out
+        self.words = tuple(words)
 
     @property
     def format(self) -> str:
@@ -93,10 +109,11 @@ class Invocation:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the nearest ops.toml with the chosen environment."""
+        """The settings of the nearest ops.toml with the chosen environment and hosts."""
         from ops.kernel import settings
+        from ops.kernel.settings import limit
 
-        return settings.load(self.options.env)
+        return limit.limited(settings.load(self.options.env), self.options.hosts)
 
     def state(self, create: bool = False) -> State | None:
         """Open the state database; None when nothing was ever recorded and `create` is false."""

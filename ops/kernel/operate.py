@@ -35,7 +35,7 @@ def operate(
     """
     context = call.context()
     policy.permit(call.task.level, call.name, call.settings)
-    plan = make(context, **arguments)
+    plan = _made(context, make, arguments)
     steps.check_references(plan.steps)
     if plan.nothing and call.options.dry_run:
         return replace(_nothing(plan), status="dry-run", exit_code=exits.DRY_RUN)
@@ -62,7 +62,12 @@ def operate(
     if lock_of is None:
         return _run(call, lambda: plan, None)
     with session.hold(call, lock_of(context)) as held:
-        return _run(call, lambda: _agreed(call, plan, make(context, **arguments)), held)
+        return _run(call, lambda: _agreed(call, plan, _made(context, make, arguments)), held)
+
+
+def _made(context: Context, make: Callable[..., Plan], arguments: dict[str, Any]) -> Plan:
+    """Return the plan, with the hosts that it leaves alone: they are kept with the run."""
+    return replace(make(context, **arguments), left_out=dict(context.settings.left_out))
 
 
 def _nothing(plan: Plan) -> Report:

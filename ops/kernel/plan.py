@@ -66,6 +66,8 @@ class Plan:
         summary: Facts for the person who confirms (host, database, where they came from).
         nothing: Why there is nothing to do; a plan with it has no steps.
         destructive: Whether data or a living run is lost by it.
+        left_out: Hosts of the environment that it leaves alone, and why; a run that is resumed leaves them alone, too.
+        recorded: Facts that the records of the audit trail carry as well: a policy that was overridden, and why.
     """
 
     operation: str
@@ -76,6 +78,8 @@ class Plan:
     summary: Mapping[str, str] = field(default_factory=dict)
     nothing: str = ""
     destructive: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -108,6 +112,8 @@ class Plan:
             "target": self.target,
             "destructive": self.destructive,
             "summary": dict(self.summary),
+            "left_out": dict(self.left_out),
+            "recorded": dict(self.recorded),
             "steps": [asdict(step) | {"arguments": dict(step.arguments)} for step in self.steps],
         }
 
@@ -121,6 +127,8 @@ class Plan:
             steps=tuple(Step(**each) for each in data["steps"]),
             summary=data["summary"],
             destructive=data["destructive"],
+            left_out=data.get("left_out", {}),
+            recorded=data.get("recorded", {}),
         )
 
 

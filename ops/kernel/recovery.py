@@ -11,6 +11,7 @@ from ops.kernel.invocation import Invocation
 from ops.kernel.journal import Journal, Run
 from ops.kernel.plan import SCHEMA, Plan
 from ops.kernel.report import Report
+from ops.kernel.settings import limit
 from ops.kernel.store import State
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _continue(
         _choose_environment(call, run, verb)
         _check(journal, run, verb)
         plan = Plan.from_json(run.plan)
+        call.settings = limit.without(call.settings, plan.left_out)
         policy.permit(call.task.level, call.name, call.settings)
         if call.format != "json" and not call.options.quiet:
             terminal.show_plan(plan, call.out)

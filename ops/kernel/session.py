@@ -249,5 +249,5 @@ def _record(opened: Session, result: str) -> None:
         plan.operation,
         f"{plan.environment}: {plan.target}",
         result,
-        {"run": opened.run.id},
+        {"run": opened.run.id, **plan.recorded},
     )

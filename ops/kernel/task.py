@@ -42,6 +42,10 @@ CHANGING: Final[dict[str, tuple[object, str]]] = {
     "wait": (False, "Wait while another run holds the lock."),
     "plan": ("", "Run only if the plan has this digest (printed by the dry run)."),
 }
+LIMITED: Final[dict[str, tuple[object, str]]] = {
+    "limit": (None, "Only this host; may be repeated (default: all)."),
+}
+"""Of tasks that are about the hosts of an environment."""
 KIND_LIMITS: Final[dict[str, float]] = {
     # Seconds a task of this kind may take (seed 002, "Script Execution Times"; the others: DESIGN.md 7).
     "verification": 30,
@@ -64,10 +68,14 @@ class OpsTask(Task[Callable[..., Any]]):
         level: What the task may do.
         kind: Decides log level and time limit.
         function: The function that was decorated.
+        limited: Whether `--limit HOST` chooses hosts.
+        takes_words: Whether what stands after `--` belongs to it.
     """
 
     level: Level
     kind: str
+    limited: bool
+    takes_words: bool
     function: Callable[..., Any]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,6 +99,11 @@ class OpsTask(Task[Callable[..., Any]]):
         finally:
             self.help = texts
 
+    @property
+    def shared(self) -> dict[str, tuple[object, str]]:
+        """Default and help of each parameter that is not the function's own."""
+        return {**shared_parameters(self.level), **(LIMITED if self.limited else {})}
+
     def perform(self, token: object, invocation: object, **arguments: Any) -> Any:
         """Run the body. `token` is the executor's proof of itself."""
         from ops.kernel import executor
@@ -110,6 +123,8 @@ def task(
     help: Mapping[str, str] | None = None,
     iterable: Sequence[str] = (),
     default: bool = False,
+    limited: bool = False,
+    takes_words: bool = False,
 ) -> Callable[[Callable[..., Any]], OpsTask]:
     """Make a task of a function `(invocation, *arguments) -> Report | None`.
 
@@ -122,10 +137,12 @@ def task(
         help: Text of each own parameter; those of shared parameters are added.
         iterable: Parameters that may be repeated.
         default: Whether it is the default task of its namespace.
+        limited: Whether `--limit HOST` chooses among the hosts of its environment; the settings of its call say which.
+        takes_words: Whether what stands after `--` belongs to it: `Invocation.words`.
     """
 
     def decorate(function: Callable[..., Any]) -> OpsTask:
-        shared = shared_parameters(level)
+        shared = {**shared_parameters(level), **(LIMITED if limited else {})}
 
         def body(context: Any, **arguments: Any) -> Any:
             raise AssertionError("the executor calls OpsTask.perform")
@@ -145,11 +162,12 @@ def task(
             ),  # Invoke's own hint says str, its documentation says tasks
             post=cast("list[str]", list(post)),
             help=texts,
-            iterable=list(iterable),
+            iterable=[*iterable, *(LIMITED if limited else ())],
             default=default,
             auto_shortflags=False,
         )
         made.level, made.kind, made.function = level, kind, function
+        made.limited, made.takes_words = limited, takes_words
         return made
 
     return decorate

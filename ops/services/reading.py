@@ -6,15 +6,29 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ops.kernel import report
 from ops.kernel.context import Context
 from ops.kernel.report import Report
 from ops.services import logs, names
 
+if TYPE_CHECKING:
+    from ops.services import container_logs as containers
+
 POLL = 0.2
 """Seconds between two looks for new lines."""
+
+
+def of(
+    context: Context, services: Sequence[str], lines: str, form: str, out: TextIO
+) -> Reader | containers.Reader:
+    """Return the reader for where the environment runs; arguments as those of `Reader`."""
+    if context.settings.environment.target == "compose":
+        from ops.services import container_logs
+
+        return container_logs.Reader(context, services, lines, form, out)
+    return Reader(context, services, lines, form, out)
 
 
 class Reader:

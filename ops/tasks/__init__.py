@@ -23,7 +23,7 @@ def collection() -> Collection:
     )
 
     root = Collection()
-    for each in (deploy.deploy, deploy.rollback, deploy.releases, deploy.drift, testing.test):
+    for each in (deploy.rollback, deploy.releases, deploy.drift, deploy.exec_, testing.test):
         root.add_task(each)
     for each in (services.start, services.stop, services.status, services.logs, setup.init):
         root.add_task(each)
@@ -31,6 +31,7 @@ def collection() -> Collection:
     root.add_collection(Collection.from_module(backup), "backup")
     root.add_collection(Collection.from_module(config), "config")
     root.add_collection(Collection.from_module(db), "db")
+    root.add_collection(Collection("deploy", deploy.deploy, deploy.check))
     root.add_collection(Collection.from_module(lock), "lock")
     root.add_collection(Collection.from_module(maintenance), "maintenance")
     root.add_collection(Collection.from_module(proxy), "proxy")

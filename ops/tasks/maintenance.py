@@ -30,9 +30,10 @@ def cleanup(call: Invocation) -> Report:
 @task(
     level=WRITE,
     kind="maintenance",
+    limited=True,
     help={"retry_after": "Seconds that clients are told to wait (default: 300)."},
 )
-def on(call: Invocation, retry_after: int = 300) -> Report:
+def on(call: Invocation, retry_after: str = "300") -> Report:
     """Answer every request with 503 and Retry-After, from the proxy; requests that are there end first."""
     from ops.deploy.compose import front
     from ops.hosts import envlock
@@ -40,7 +41,7 @@ def on(call: Invocation, retry_after: int = 300) -> Report:
     return call.operate(front.on, lock=envlock.of, retry_after=retry_after)
 
 
-@task(level=WRITE, kind="maintenance")
+@task(level=WRITE, kind="maintenance", limited=True)
 def off(call: Invocation) -> Report:
     """Serve again after `maintenance.on`."""
     from ops.deploy.compose import front

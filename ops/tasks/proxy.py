@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ops.kernel.report import Report
 
 
-@task(level=READ, kind="verification")
+@task(level=READ, kind="verification", limited=True)
 def status(call: Invocation) -> Report:
     """Show slots, weights, sessions and errors as the proxies of the hosts count them."""
     from ops.deploy.compose import front

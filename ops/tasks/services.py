@@ -24,6 +24,7 @@ def start(call: Invocation, service: list[str] | None = None) -> Report:
     from ops.setup.development import lock
 
     call.settings = names.settings_of(call.options.env)
+    names.refuse_containers(call.settings, "start")
     plan = development.start if names.is_development(call.settings) else deployed.start
     report = call.operate(plan, lock=lock, services=service or [])
     return status.announce(report, call.context(), service or [])
@@ -40,11 +41,12 @@ def stop(call: Invocation, service: list[str] | None = None) -> Report:
     from ops.setup.development import lock
 
     call.settings = names.settings_of(call.options.env)
+    names.refuse_containers(call.settings, "stop")
     plan = development.stop if names.is_development(call.settings) else deployed.stop
     return call.operate(plan, lock=lock, services=service or [])
 
 
-@task(level=READ, kind="verification", help=_SERVICE, iterable=["service"])
+@task(level=READ, kind="verification", help=_SERVICE, iterable=["service"], limited=True)
 def status(call: Invocation, service: list[str] | None = None) -> Report:
     """Show what runs: state, slot, release, process, address, health; with --env of a deployed environment.
 
@@ -53,28 +55,36 @@ def status(call: Invocation, service: list[str] | None = None) -> Report:
     from ops.services import names
     from ops.services import status as services
 
-    call.settings = names.settings_of(call.options.env)
+    call.settings = names.settings_of(call.options.env, call.options.hosts)
+    if call.settings.environment.target == "compose":
+        from ops.services import container_status
+
+        return container_status.status(call.context(), service or [])
     return services.status(call.context(), service or [])
 
 
 @task(
     level=READ,
     kind="verification",
+    limited=True,
     help={
         "service": "Only this service, or postgres, or with --env proxy; may be repeated (default: all services).",
         "follow": "Show new lines until Ctrl-C.",
-        "lines": "How many of the last lines of each service (default: 50).",
+        "lines": "How many of the last lines of each service, or container (default: 50).",
     },
     iterable=["service"],
 )
 def logs(
     call: Invocation, service: list[str] | None = None, follow: bool = False, lines: str = "50"
 ) -> Report | None:
-    """Show the logs of the development servers together; with --env those of a deployed environment."""
+    """Show the logs of the development servers together; with --env those of a deployed environment.
+
+    Of containers on hosts: merged by time, with host, service and slot in front; a lost connection is made again.
+    """
     from ops.services import names, reading
 
-    call.settings = names.settings_of(call.options.env)
-    reader = reading.Reader(call.context(), service or [], lines, call.format, call.out)
+    call.settings = names.settings_of(call.options.env, call.options.hosts)
+    reader = reading.of(call.context(), service or [], lines, call.format, call.out)
     if not follow:
         return reader.report()
     try:

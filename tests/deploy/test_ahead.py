@@ -9,11 +9,11 @@ import pytest
 
 from ops.deploy import ahead
 from ops.deploy import git as repository
-from tests.deploy.conftest import OPS_TOML, Contexts, release, store
+from tests.deploy.conftest import OPS_TOML, Contexts, release
 
 DATABASE = '[database]\nengine = "postgres"\n[migrations]\nkind = "{kind}"\npath = "{path}"\n'
 PYTHON = '[python]\nrequirements = "requirements.txt"\n'
-BLOCK = "def upgrade():\n    with op.get_context().autocommit_block():\n        pass\n"
+BLOCK = "down_revision = None\ndef upgrade():\n    with op.get_context().autocommit_block():\n        pass\n"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,6 @@ def test_only_what_comes_new_and_without_a_transaction_is_named(
         git("commit", "--quiet", "--message", "more")
     context = context_of(OPS_TOML + DATABASE.format(kind=kind, path=path) + PYTHON)
     served = release("one", 1, commit=git("rev-parse", "HEAD~1"))
-    store(context, served)
     revision = repository.resolve(context, "")
-    assert ahead.irreversible(context, revision, served.id) == final
-    assert ahead.irreversible(context, revision, "") == []
+    assert ahead.irreversible(context, revision, served.commit) == final
+    assert ahead.irreversible(context, revision, None) == []

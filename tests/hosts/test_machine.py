@@ -195,6 +195,25 @@ def test_signal_ends_detached_work(made: World) -> None:
     _all_gone(made.folder)
 
 
+def test_work_of_no_run_outlives_the_next_holder_of_the_lease(made: World) -> None:
+    machine, context = made.local(), made.context()
+    made.holding(context, machine)
+    inner = {**made.place.arguments(), "folder": str(made.folder)}
+    job = {"id": "left", "verb": "trial.work", "arguments": inner, "limit": 60}
+    machine.call(context, "jobs.start", job, reads=False)
+    assert eventually((made.folder / "count").exists, 30)
+    machine.call(context, "lease.break", reads=False)
+    holder = {"run": "theirs", "ttl": 60, "holder": {}}  # ends the jobs of the one before
+    machine.call(context, "lease.acquire", holder, reads=False)
+    (made.folder / "go").touch()
+    (place,) = (made.base / "jobs").iterdir()
+    assert eventually((place / "result.json").exists, 30)
+    assert json.loads((place / "result.json").read_text()) == {
+        "ok": True,
+        "result": {"worked": True},
+    }
+
+
 def test_arguments_of_detached_work_are_nowhere_on_disk(made: World) -> None:
     (made.folder / "go").touch()
     secret = "correct horse battery"

@@ -92,7 +92,7 @@ def test_version_that_crashes_changes_nothing_and_says_its_last_lines(site: Smal
     ("old", "new", "words"),
     [
         ("[services.worker]", "[services.werker]", "no service werker"),
-        ("container = 8000\n", 'route = ["/"]\n', "port of its container"),
+        ("container = 8000\n", 'route = ["/"]\n', "or with container"),
         ("[app]", '[compose]\nfiles = ["nothing.yaml"]\n[app]', "nothing.yaml"),
         ("[app]", '[compose]\nprofiles = ["nobody"]\n[app]', "profile 'nobody'"),
         ('MODE = "good"', 'MODE = "${"', ""),

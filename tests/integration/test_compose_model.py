@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -18,9 +17,8 @@ from ops.deploy.compose.derived import Content, Derived, derive, slot_of
 from ops.deploy.compose.model import Model
 from ops.kernel.context import Context
 from ops.kernel.deadline import Deadline
-from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings.models import Service
-from tests.conftest import lacking, require
+from tests.support.docker.engine import plugins
 
 DATA = Path(__file__).parent / "data" / "compose"
 CONTEXT = Context(settings=None, secrets=None, deadline=Deadline(300))  # type: ignore[arg-type]
@@ -58,16 +56,15 @@ CASES = [
     Case("swarm", {"backend": WEB}),
     Case("build_only", {"backend": WEB, "worker": WORKER}),
     Case("bound", {"backend": WEB}),
+    Case("include", {"backend": WEB}),
+    Case("anchors", {"web": WEB, "worker": WORKER}),
 ]
 IDS = [f"{case.name}-{'-'.join(case.services)}" for case in CASES]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _compose() -> None:
-    require("docker", "docker.io")
-    ran = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if ran.returncode:
-        lacking("Docker's plug-in compose is missing: inv test --install, as root")
+    plugins("compose")
 
 
 @pytest.fixture
@@ -205,6 +202,39 @@ def test_several_files_are_read_one_over_the_other(place: Path) -> None:
     assert document["volumes"]["data"] == {"name": "precious", "external": True}
 
 
+def test_parts_of_a_file_keep_their_own_paths_and_variables(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "include")
+    found = read(case, place)
+    services = made(case, found, "blue", "r1").document["services"]
+    assert services["cache"]["image"] == "redis:7.2"
+    assert services["cache"]["command"] == ["redis-server", "--maxmemory", "100mb"]
+    uploads = files.place(found, {}).uploads
+    assert [str(each.path).split("/", 2)[2] for each in uploads] == ["init/01.sql"]
+    assert services["backend-blue"]["depends_on"]["cache"]["required"] is False
+
+
+def test_pieces_that_are_used_again_and_forms_of_checks_arrive(place: Path) -> None:
+    case = next(each for each in CASES if each.name == "anchors")
+    found = read(case, place)
+    derived = made(case, found, "blue", "r1")
+    services = derived.document["services"]
+    web, worker = services["web-blue"], services["worker-blue"]
+    assert web["logging"]["options"]["max-size"] == "10m" and web["init"] is True
+    assert web["environment"] == {"A": "1", "TOKEN": SECRET.replace("$", "$$")}
+    assert worker["healthcheck"] == {"disable": True}
+    assert found.services["worker"]["build"]["target"] == "worker"
+    assert not {"build", "ports", "container_name", "env_file"} & web.keys()
+    assert "the-web" in web["networks"]["slot-blue"]["aliases"]
+    assert "depends_on" not in services["mail"]
+    words = "\n".join(derived.changes.lines({}))
+    for lost in (
+        "web: port 80, 9000-9001 is not published, the proxy answers instead",
+        "web: container_name the-web, two of them run",
+        "mail: does not wait for web, and does not find it by this name",
+    ):
+        assert lost in words
+
+
 def test_a_service_whose_profile_is_not_chosen_does_not_run(place: Path) -> None:
     case = next(each for each in CASES if each.name == "profiles" and each.profiles)
     services = made(case, read(case, place), "blue", "r1").document["services"]
@@ -235,48 +265,3 @@ def test_secrets_travel_as_files(place: Path) -> None:
     assert token["file"] == f"{BASE.replace('$', '$$')}/{uploads['token'].path}"
     assert document["secrets"]["key"]["file"].endswith("/shared/untracked/key.pem")
     assert document["configs"]["inline"]["content"] == "rate = 5$$ per hour, for all\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "given", "message"),
-    [
-        ("services: [", {}, "cannot be used.*yaml: line"),
-        ("services: {web: {image: a, nonsense: 1}}", {}, "nonsense"),
-        ("services: {web: {image: a, depends_on: [none]}}", {}, "depends on undefined service"),
-        ("services: {web: {image: '${NEEDED:?say what}'}}", {}, "say what"),
-        ("services: {web: {image: a, env_file: none.env}}", {}, "none.env"),
-        ("services: {wed: {image: a}}", {}, "no service web.*did you mean 'wed'"),
-        ("services: {web: {image: a, profiles: [x]}, b: {image: b}}", {}, "profile x"),
-        ("services: {web: {image: a}}", {"profiles": ["x"]}, "no service .* has profile 'x'"),
-        (
-            "services: {web: {image: a}, b: {image: b, profiles: [extra]}}",
-            {"profiles": ["extar"]},
-            "did you mean 'extra'",
-        ),
-        ("services: {web: {command: a}}", {}, "web.*neither .*image.* build"),
-        ("services: {web: {image: a}}", {"files": [Path("none.yaml")]}, "none.yaml"),
-    ],
-)
-def test_what_is_wrong_is_one_configuration_error(
-    text: str, given: dict[str, Any], message: str, tmp_path: Path
-) -> None:
-    (tmp_path / "compose.yaml").write_text(text)
-    with pytest.raises(ConfigurationError) as caught:
-        model.read(CONTEXT, tmp_path, project="p", switched=["web"], **given)
-    told = f"{caught.value.what} {caught.value.why} {caught.value.hint}"
-    assert "\n" not in told
-    assert re.search(message, told), told
-
-
-def test_a_folder_without_a_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no configuration file provided"):
-        model.read(CONTEXT, tmp_path, project="p")
-
-
-def test_a_path_that_leaves_the_project_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "releases" / "r1" / "app"
-    folder.mkdir(parents=True)
-    (folder / "compose.yaml").write_text("services: {web: {image: a, volumes: ['../data:/d']}}")
-    found = model.read(CONTEXT, folder, project="p")
-    with pytest.raises(ConfigurationError, match="outside of the application's folder"):
-        files.place(found, {})

@@ -38,7 +38,7 @@ def test_deploys_under_load_lose_nothing(here: Site) -> None:
             idle = OTHER[here.serving()]
             with pytest.raises(Told, match=words):
                 here.prepare(f"bad-{mode}", idle, mode)
-            here.verb("slots.evidence", slot=idle, run="r1")
+            here.verb("evidence.keep", slot=idle, run="r1")
             here.verb("slots.clear", slot=idle)
         versions.append(another(here))
         here.deploy(versions[-1])
@@ -70,16 +70,17 @@ def test_evidence_is_kept_and_the_slot_cleared_before_the_next_try(here: Site) -
     with pytest.raises(Told):
         here.prepare("broken", idle, "crash")
 
-    kept = here.verb("slots.evidence", slot=idle, run="run-7")
+    kept = here.verb("evidence.keep", slot=idle, run="run-7")
     here.verb("slots.clear", slot=idle)
 
     folder = Path(kept["folder"])
     assert folder == here.base / "evidence" / "run-7" and folder.stat().st_mode & 0o777 == 0o700
-    assert "it was told to crash" in kept["last"][f"web-{idle}"]
+    assert {each.name for each in folder.iterdir()} == set(kept["files"])
     logs = list(folder.glob(f"*web-{idle}*.log"))
     assert "it was told to crash" in logs[0].read_text()
     assert json.loads((folder / "proxy.json").read_text())
-    assert json.loads((folder / "inspect.json").read_text())[0]["State"]
+    inspected = json.loads((folder / "inspect.json").read_text())
+    assert inspected[0]["State"] and "POSTGRES_PASSWORD=(hidden)" in str(inspected)
     assert not [name for name in here.containers() if name.endswith(f"-{idle}")]
 
 
@@ -166,7 +167,7 @@ def test_the_old_worker_finishes_its_job_and_takes_no_other(here: Site) -> None:
 
 def test_maintenance_is_answered_with_503_until_it_is_taken_back(here: Site) -> None:
     version = another(here)
-    here.verb("proxy.maintenance", retry_after=120)
+    here.verb("maintenance.page", retry_after=120, drain=10)
     status, page, headers = here.get("/anything")
     assert (status, headers["retry-after"]) == (503, "120") and "maintenance" in page
     assert here.observe()["proxy"]["retry_after"] == 120
@@ -176,7 +177,7 @@ def test_maintenance_is_answered_with_503_until_it_is_taken_back(here: Site) -> 
     assert here.get()[0] == 503
     here.deploy(version)
     assert here.get()[0] == 503
-    here.verb("proxy.maintenance", retry_after=0)
+    here.verb("maintenance.page", retry_after=0, drain=10)
     assert here.version() == version
 
 

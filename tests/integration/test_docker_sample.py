@@ -84,6 +84,18 @@ def test_image_has_nothing_of_what_only_its_build_needs(running: Shop) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("service", "base", "megabytes"),
+    [("backend", "PYTHON_IMAGE", 150), ("frontend", "NGINX_IMAGE", 2)],
+)
+def test_image_is_small(running: Shop, service: str, base: str, megabytes: int) -> None:
+    own, below = (
+        json.loads(docker("image", "inspect", name))[0]["Size"]
+        for name in (container(running, service)["Image"], running.variables[base])
+    )
+    assert own - below < megabytes * 1_000_000
+
+
 def test_backend_that_is_stopped_finishes_the_request_in_hand(running: Shop) -> None:
     backend = container(running, "backend")["Id"]
     post = "Request('http://backend:8000/api/slow?seconds=2', method='POST')"

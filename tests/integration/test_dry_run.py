@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ class Example:
         locked: Whether another process holds the environment's lock.
         below: Folder to be in, below the repository.
         variables: Of the command.
+        docker: Whether it is about containers, so that an engine must answer.
     """
 
     words: tuple[str, ...] = ("--env", "{env}")
@@ -41,6 +43,7 @@ class Example:
     locked: bool = False
     below: str = "."
     variables: tuple[tuple[str, str], ...] = ()
+    docker: bool = False
 
 
 EXAMPLES = {
@@ -52,10 +55,13 @@ EXAMPLES = {
     "db.extensions": Example(),
     "db.init": Example(),
     "db.migrate": Example(),
-    "deploy": Example(),
+    "deploy.run": Example(),
+    "exec": Example(("--env", "boxes", "--", "true"), docker=True),
     "init": Example((), below="../bare"),
     "lock.release": Example(locked=True),
     "maintenance.cleanup": Example(),
+    "maintenance.off": Example(("--env", "boxes"), docker=True),
+    "maintenance.on": Example(("--env", "boxes"), docker=True),
     "maintenance.optimize": Example(),
     "rollback": Example(),
     "runs.resume": Example(("{run}",)),
@@ -105,7 +111,15 @@ def deployed() -> Iterator[Deployed]:
         tiny.edit(
             "ops.toml",
             "[environments.",
-            f'{DATA}[environments.development]\ntarget = "local"\n\n[environments.',
+            f'{DATA}[environments.development]\ntarget = "local"\n\n'
+            f'[environments.boxes]\ntarget = "compose"\nbase_folder = "{home}/boxes"\n\n'
+            "[environments.",
+        )
+        # What a deploy of containers leaves on a host.
+        boxes = home / "boxes"
+        boxes.mkdir(mode=0o700)
+        (boxes / "model.json").write_text(
+            json.dumps({"name": "tiny-boxes", "services": {"web-blue": {"image": "tiny"}}})
         )
         for _ in range(2):
             tiny.commit()
@@ -168,8 +182,12 @@ def _unmeasured() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", CHANGING)
-def test_a_dry_run_changes_nothing(deployed: Deployed, name: str, tmp_path: Path) -> None:
+def test_a_dry_run_changes_nothing(
+    deployed: Deployed, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     example, made = EXAMPLES[name], deployed.made
+    if example.docker:
+        request.getfixturevalue("docker_engine")
     if example.prepare:
         ran = made.run(*example.prepare)
         assert ran.code == 0, ran.text
@@ -178,7 +196,7 @@ def test_a_dry_run_changes_nothing(deployed: Deployed, name: str, tmp_path: Path
     with held(made, example.locked):
         before = seen(made)
         ran_dry = subprocess.run(
-            [*traced.command(output), *made.program, name, *deployed.fill(example.words), "--dry-run"],
+            [*traced.command(output), *made.program, name, "--dry-run", *deployed.fill(example.words)],
             cwd=made.folder / example.below, capture_output=True, text=True, check=False, timeout=120,
             env={**_unmeasured(), "OPS_HOME": str(made.base), "TMPDIR": str(temporary),
                  "PYTHONDONTWRITEBYTECODE": "1", **dict(example.variables)},

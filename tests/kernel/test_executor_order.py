@@ -227,3 +227,47 @@ def test_a_plain_invoke_task_is_refused(run: Command) -> None:
     assert (answer.code, answer.err) == (
         3, "error: old is a plain Invoke task\n  try: declare it with ops.kernel.task.task\n",
     )  # fmt: skip
+
+
+def test_what_stands_after_two_dashes_reaches_the_task_that_takes_it(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[tuple[str, ...]] = []
+
+    @task(level=READ, kind="verification", takes_words=True)
+    def say(call: Invocation) -> None:
+        """Say."""
+        got.append(call.words)
+
+    @task(level=READ, kind="verification")
+    def other(call: Invocation) -> None:
+        """Take nothing."""
+
+    words = ["say", "--", "sh", "-c", "echo 'a  b' --env x"]
+    monkeypatch.setattr("sys.argv", ["inv", *words])
+    assert run(*words, tasks=(say, other)).code == 0
+    assert run("say", tasks=(say, other)).code == 0
+    assert got == [("sh", "-c", "echo 'a  b' --env x"), ()]
+    for refused in (["other", "--", "x"], ["say", "other", "--", "x"]):
+        answer = run(*refused, tasks=(say, other))
+        assert (answer.code, "nothing is known after --" in answer.err) == (3, True)
+    assert len(got) == 2
+
+
+def test_limit_may_be_repeated_and_is_no_argument_of_the_task(run: Command) -> None:
+    seen: list[tuple[str, ...]] = []
+
+    @task(level=READ, kind="verification", limited=True)
+    def look(call: Invocation) -> None:
+        """Look."""
+        seen.append(call.options.hosts)
+
+    @task(level=READ, kind="verification")
+    def listed(call: Invocation, limit: str = "20") -> None:
+        """List: a limit of another kind."""
+        seen.append((limit, *call.options.hosts))
+
+    assert run("look", "--limit", "a", "--limit", "b", tasks=(look,)).code == 0
+    assert run("look", tasks=(look,)).code == 0
+    assert run("listed", "--limit", "5", tasks=(listed,)).code == 0
+    assert seen == [("a", "b"), (), ("5",)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ops.kernel import operate, session
+from ops.kernel.audit import Audit
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError, NotPermitted, OpsError, StepFailed
 from ops.kernel.events import Event
@@ -256,3 +258,22 @@ def test_a_plan_that_was_demanded_is_not_exchanged_while_waiting(folder: Path) -
     ]
     with pytest.raises(StepFailed, match="has changed since the plan was shown"):
         operate.operate(runs.call(folder, wait=True, plan=digest), moving(folder), runs.lock_of, {})
+
+
+def test_recorded_facts_are_in_each_record_of_the_audit_trail_and_in_the_run(folder: Path) -> None:
+    facts = {"override": {"reason": "it burns"}}
+
+    def make(context: Context) -> Plan:
+        return replace(runs.sample_plan(context), recorded=facts)
+
+    operate.operate(runs.call(folder), make, None, {})
+    state = open_state(runs.settings(folder), create=False)
+    assert state is not None
+    with state:
+        (run,) = Journal(state).recent(1)
+        assert Plan.from_json(run.plan).recorded == facts
+        rows = Audit(state).rows(10)
+    assert [(each.result, each.details) for each in rows] == [
+        ("done", {"run": run.id, **facts}),
+        ("started", {"run": run.id, **facts}),
+    ]

@@ -131,6 +131,21 @@ def test_a_dry_run_of_resume_changes_nothing(folder: Path) -> None:
     assert state_of(folder, run_id) == "running"
 
 
+def test_hosts_that_the_run_left_alone_are_left_alone_again(folder: Path) -> None:
+    gone = {"web2": "--limit"}
+    plan = dataclasses.replace(runs.sample_plan(runs.context(folder)), left_out=gone)
+    run_id = begin(folder, plan=plan.to_json())
+    seen: list[dict[str, str]] = []
+
+    def lock_of(context: Any) -> Any:
+        seen.append(dict(context.settings.left_out))
+        return runs.lock_of(context)
+
+    recovery.resume(runs.call(folder), run_id, lock_of)
+
+    assert seen == [gone]
+
+
 def test_a_new_run_closes_dead_ones_of_its_environment_only(folder: Path) -> None:
     dead, other, living = (
         begin(folder),

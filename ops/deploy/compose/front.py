@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,21 +106,21 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "error_rate": f"{row['error_rate']:.2%}"}
 
 
-def on(context: Context, retry_after: int) -> Plan:
+def on(context: Context, retry_after: str) -> Plan:
     """Plan the maintenance page on all hosts.
 
     Args:
         context: Surroundings.
-        retry_after: Seconds that clients are told to wait.
+        retry_after: Seconds that clients are told to wait, as it was typed.
 
     Raises:
         ConfigurationError: That is no time, or nothing was deployed.
     """
-    if retry_after < 1:
+    if not re.fullmatch(r"[1-9]\d{0,5}", retry_after, re.ASCII):
         raise ConfigurationError(
-            f"--retry-after {retry_after} is no time", hint="--retry-after 300"
+            f"--retry-after {retry_after[:20]} is no time", hint="--retry-after 300"
         )
-    return _plan(context, "maintenance on", retry_after)
+    return _plan(context, "maintenance on", int(retry_after))
 
 
 def off(context: Context) -> Plan:
@@ -144,7 +145,7 @@ def _plan(context: Context, operation: str, seconds: int) -> Plan:
         make.step(name, group="maintain", host=name, seconds=seconds, before=max(0, now[name]))
         for name in found
     )
-    return Plan(operation, settings.name, target, steps, {"now": now})
+    return Plan(operation, settings.name, target, steps, {"now": now}, fleet.left_out(context))
 
 
 def _back(context: Context, result: object, host: str, seconds: int, before: int) -> None:

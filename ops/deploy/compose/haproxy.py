@@ -29,7 +29,7 @@ ADMIN: Final = f"{RUN}/admin.sock"
 _STOP_SECONDS: Final = 30
 _LOOKED_UP: Final = "resolvers docker resolve-prefer ipv4 init-addr none"
 # A busy host may answer late; one that is dead refuses at once.
-_CHECK: Final = f"check inter 500ms fall 2 rise 1 {_LOOKED_UP}\n  timeout check 5s"
+_CHECK: Final = f"check inter 500ms fall 3 rise 1 {_LOOKED_UP}\n  timeout check 5s"
 _MAP: Final = f"{agent.MOUNTED}/{agent.MAINTENANCE}"
 _PAGE: Final = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Maintenance</title>"

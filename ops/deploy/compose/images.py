@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 from ops.deploy import releases
-from ops.deploy.compose import fleet, registry, wanted
+from ops.deploy.compose import fleet, haproxy, registry, wanted
 from ops.hosts import machines, runner
 from ops.hosts.machine import Machine
-from ops.hosts.machines import Machines
 from ops.kernel import files
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
 from ops.kernel.errors import StepFailed
+from ops.kernel.settings.models import Settings
 from ops.kernel.steps import Done, step
 
 
@@ -31,8 +33,18 @@ class Built:
 
 
 def tag(app: str, service: str, release: str) -> str:
-    """Return the name that an image has where it was built."""
+    """Return the name that an image has where it was built; all environments share it."""
     return f"invops/{app}-{service}:{release.replace('+', '-')}"
+
+
+def kept_tag(settings: Settings, service: str, release: str) -> str:
+    """Return the name by which an environment keeps an image on its hosts, which others may share."""
+    return f"invops/{fleet.project(settings)}/{service}:{release.replace('+', '-')}"
+
+
+def tags(settings: Settings, services: Iterable[str], release: str) -> dict[str, str]:
+    """Return the names of the images of a release on the hosts."""
+    return {name: kept_tag(settings, name, release) for name in services}
 
 
 def _are_built(context: Context, release: str) -> Done | None:
@@ -75,11 +87,21 @@ def build(context: Context, release: str) -> Built:
     for name, image in _names(context, what).items():
         if not found[name]:
             context.note(f"pull {image} for {name}")
-            runner.run(context, ["docker", "pull", "--quiet", image])
+            _fetch(context, name, image)
             found[name] = _id(context, image)
     if missing := sorted(name for name, id in found.items() if not id):
         raise StepFailed(f"no image of {', '.join(missing)} was built")
     return Built(found)
+
+
+def _fetch(context: Context, service: str, image: str) -> None:
+    result = runner.run(context, ["docker", "pull", "--quiet", image], check=False)
+    if result.code != 0:
+        raise StepFailed(
+            f"image {image} of service {service} is not here and cannot be fetched",
+            why="".join(result.stderr.strip().splitlines()[-1:]),
+            hint="correct its name in the Compose file, or: docker login",
+        )
 
 
 @dataclass(frozen=True)
@@ -88,20 +110,25 @@ class Delivered:
 
     Args:
         ids: By host: id of the image of each service there.
+        references: Where hosts fetched each from, by digest; nothing without a registry of the user's own.
     """
 
     ids: dict[str, dict[str, str]]
+    references: dict[str, str] = field(default_factory=dict)
 
 
 def _are_there(context: Context, release: str, images: dict[str, str]) -> Done | None:
-    """Say whether every host has all images; the engine that built them has."""
-    every = machines.of(context)
-    if not context.settings.environment.hosts:
-        return Done("built where they run", Delivered({each.name: images for each in every}))
-    tags = _tags(context, release, images)
-    found = {name: each["ids"] for name, each in _there(context, every, tags).items()}
-    complete = all(all(ids.values()) for ids in found.values())
-    return Done("there already", Delivered(found)) if complete else None
+    return delivered(context, release, images)
+
+
+def delivered(context: Context, release: str, services: Iterable[str]) -> Done | None:
+    """Say whether every host has all images of a release, and the proxy's when it could be brought."""
+    wanted_ = tags(context.settings, services, release)
+    found = there(context, {**wanted_, **proxy(context)})
+    if not all(all(ids.values()) for ids in found.values()):
+        return None
+    ids = {name: {key: each[key] for key in wanted_} for name, each in found.items()}
+    return Done("there already", Delivered(ids))
 
 
 @step(
@@ -116,52 +143,101 @@ def deliver(context: Context, release: str, images: dict[str, str]) -> Delivered
     Raises:
         StepFailed: A push failed, or a host cannot fetch.
     """
-    settings, every = context.settings, machines.of(context)
-    tags = _tags(context, release, images)
-    for service, tag_ in tags.items():
-        runner.run(context, ["docker", "tag", images[service], tag_])
-    if settings.environment.registry:
-        place = settings.environment.registry
-        pushed = registry.push(context, tags, place)
-        return _pulled(
-            context, tags, {service: f"{place}/{name}" for service, name in pushed.items()}
-        )
-    with registry.temporary(
-        context, settings.environment.registry_image, fleet.project(settings)
-    ) as port:
-        pushed = registry.push(context, tags, f"127.0.0.1:{port}")
-
-        def bring(machine: Machine) -> dict[str, str]:
-            with machine.expose(port) as there:
-                references = {
-                    service: f"127.0.0.1:{there}/{name}" for service, name in pushed.items()
-                }
-                return _pull(context, machine, tags, references)
-
-        return Delivered(every.each(bring).complete())
+    settings = context.settings
+    names = tags(settings, images, release)
+    if not settings.environment.hosts:
+        return named_here(context, images, names)
+    sources = {**images, **proxy(context)}
+    called = pushed_as(settings, sources, release)
+    if place := settings.environment.registry:
+        with registry.login(context) as variables:
+            pushed = registry.push(context, sources, called, place, variables)
+        references = {key: f"{place}/{name}" for key, name in pushed.items()}
+        ids = fetched(context, names, lambda _: contextlib.nullcontext(references), login=True)
+        return Delivered(ids, {key: each for key, each in references.items() if key in names})
+    with registry.temporary(context) as port:
+        pushed = registry.push(context, sources, called, f"127.0.0.1:{port}")
+        return Delivered(fetched(context, names, registry.through(port, pushed)))
 
 
-def _pulled(context: Context, tags: Mapping[str, str], references: Mapping[str, str]) -> Delivered:
-    every = machines.of(context)
-    return Delivered(every.each(lambda one: _pull(context, one, tags, references)).complete())
+def named_here(context: Context, images: Mapping[str, str], names: Mapping[str, str]) -> Delivered:
+    """Give the images of this machine's engine the names by which an environment on it keeps them."""
+    for service, name in names.items():
+        runner.run(context, ["docker", "tag", images[service], name])
+    return Delivered({each.name: dict(images) for each in machines.of(context)})
 
 
-def _pull(
-    context: Context, machine: Machine, tags: Mapping[str, str], references: Mapping[str, str]
-) -> dict[str, str]:
-    limit = context.deadline.remaining()
-    arguments = {"references": dict(references), "tags": dict(tags), "limit": limit}
-    found: dict[str, str] = machine.detached(context, "images.pull", arguments)["ids"]
-    return found
+def fetched(
+    context: Context,
+    names: Mapping[str, str],
+    references_for: Callable[[Machine], AbstractContextManager[Mapping[str, str]]],
+    *,
+    login: bool = False,
+) -> dict[str, dict[str, str]]:
+    """Let every host fetch images and name them; return by host the id of each.
+
+    Args:
+        context: Gives the deadline.
+        names: What they are called there.
+        references_for: Where a machine fetches each from, by digest; the proxy's may be among them.
+        login: Whether this is the user's registry.
+    """
+    front = {haproxy.NAME: context.settings.environment.proxy_image}
+    # One that a host has stays: another image by that name would start its proxy anew.
+    has_front = {name for name, ids in there(context, front).items() if all(ids.values())}
+
+    def bring(machine: Machine) -> dict[str, str]:
+        tags = names if machine.name in has_front else {**names, **front}
+        with references_for(machine) as given:
+            references = {key: each for key, each in given.items() if key in tags}
+            asked = {
+                "references": references,
+                "tags": {key: tags[key] for key in references},
+                "login": registry.credentials(context) if login else None,
+                "limit": context.deadline.remaining(),
+            }
+            found = machine.detached(context, "images.pull", asked)["ids"]
+        return {key: found[key] for key in names}
+
+    return machines.of(context).each(bring).complete()
 
 
-def _tags(context: Context, release: str, images: Mapping[str, str]) -> dict[str, str]:
-    return {name: tag(context.settings.app.name, name, release) for name in images}
+def pushed_as(settings: Settings, services: Iterable[str], release: str) -> dict[str, str]:
+    """Return what images are called in a registry; all environments share them."""
+    front = settings.environment.proxy_image.rpartition("/")[2]
+    named = {name: tag(settings.app.name, name, release).replace("/", "-") for name in services}
+    if haproxy.NAME in named:
+        named[haproxy.NAME] = front if ":" in front else f"{front}:latest"
+    return named
 
 
-def _there(context: Context, every: Machines, tags: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    asked = {"tags": dict(tags)}
-    return every.each(lambda one: one.call(context, "images.there", asked, reads=True)).complete()
+def proxy(context: Context) -> dict[str, str]:
+    """Return the proxy's image when this machine has it, for hosts that cannot fetch it; one by digest has no name."""
+    image = context.settings.environment.proxy_image
+    known = "@" not in image and context.settings.environment.hosts and _id(context, image)
+    return {haproxy.NAME: image} if known else {}
+
+
+def there(context: Context, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return by host the id of each image, empty for one that is missing."""
+
+    def look(machine: Machine) -> dict[str, str]:
+        known = machine.known.get("tags", {})
+        if names.keys() == {key for key, name in names.items() if name in known}:
+            return {key: known[name] for key, name in names.items()}
+        found = machine.call(context, "images.there", {"tags": dict(names)}, reads=True)
+        return dict(found["ids"])
+
+    return machines.of(context).each(look).complete()
+
+
+def untag(context: Context, release: releases.Release) -> None:
+    """Remove the names of a release's images where they were built; an image goes with its last name."""
+    for service in release.services:
+        name = tag(context.settings.app.name, service, release.id)
+        if _id(context, name):
+            runner.run(context, ["docker", "rmi", name], check=False)
+            context.note(f"removed {name}")
 
 
 def _labelled(build: Mapping[str, Any] | str, release: str, commit: str) -> dict[str, Any]:

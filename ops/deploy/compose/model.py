@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from ops.kernel.errors import ConfigurationError, DependencyError
 from ops.kernel.settings.faults import did_you_mean
 
 Service = Mapping[str, Any]
+_UNSET: Final = re.compile(r'The \\?"(\w+)\\?" variable is not set')
+_MISSING_FILE: Final = re.compile(r"env file .* not found|no such file or directory")
+_UNTRACKED: Final = "a release has what git tracks: git add it, or correct the Compose file"
 _EVERY: Final = ("--profile", "*")
 
 
@@ -90,6 +94,9 @@ def read(
             raise ConfigurationError(
                 f"service {name} of the Compose file has neither image nor build"
             )
+    for name, service in found.services.items():
+        if service.get("build"):
+            _check_build(name, service["build"])
     return found
 
 
@@ -125,6 +132,7 @@ class _Asked:
             check=False,
         )
         if result.code == 0:
+            _refuse_unset(result.stderr)
             return result
         why = _reason(result.stderr)
         if "unknown command: docker compose" in why or "is not a docker command" in why:
@@ -134,8 +142,41 @@ class _Asked:
         raise ConfigurationError(
             "the Compose file cannot be used",
             why=why.replace(f"{self.folder.resolve()}/", ""),
-            hint=f"try it: {' '.join(['docker', 'compose', *files, 'config', '-q'])}",
+            hint=(
+                _UNTRACKED
+                if _MISSING_FILE.search(why)
+                else f"try it: {' '.join(['docker', 'compose', *files, 'config', '-q'])}"
+            ),
         )
+
+
+def _refuse_unset(stderr: str) -> None:
+    """Refuse variables that Compose takes as empty: nobody means that, and what runs then is a surprise."""
+    names = list(dict.fromkeys(_UNSET.findall(stderr)))
+    if names:
+        raise ConfigurationError(
+            f"the Compose file uses {', '.join(names)}, which {'is' if len(names) == 1 else 'are'} not set",
+            why="Compose would take it as empty; a release has no .env that git does not track",
+            hint=f'environment = {{ {names[0]} = "..." }} (or secrets) of the environment in ops.toml, '
+            f"or ${{{names[0]}:-}} in the Compose file when empty is meant",
+        )
+
+
+def _check_build(name: str, build: Mapping[str, Any] | str) -> None:
+    """Refuse a build whose folder or Dockerfile is not in the release; Compose looks for them only when it builds."""
+    given = {"context": build} if isinstance(build, str) else build
+    context = Path(str(given.get("context") or ".").replace("$$", "$"))
+    if not context.is_absolute():  # a repository or an archive somewhere else
+        return
+    dockerfile = str(given.get("dockerfile") or "Dockerfile").replace("$$", "$")
+    wanted = [context] if given.get("dockerfile_inline") else [context, context / dockerfile]
+    for path in wanted:
+        if not path.exists():
+            raise ConfigurationError(
+                f"service {name} of the Compose file is built from what the release does not have: "
+                f"{path.name}",
+                hint=_UNTRACKED,
+            )
 
 
 def _reason(stderr: str) -> str:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from ops.deploy import build, checkout, earlier, git
+from ops.deploy import ahead, build, checkout, earlier, git
 from ops.deploy import pipeline as common
-from ops.deploy import releases
-from ops.deploy.compose import fleet, images, steps, wanted
-from ops.hosts.haproxy import SLOTS
+from ops.deploy import policy, releases
+from ops.deploy.compose import fleet, images, kept, promote, registry, rollout, steps, wanted
+from ops.deploy.compose.rollout import Move
+from ops.hosts import machines
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
 
 
-def deploy(context: Context, ref: str) -> Plan:
+def deploy(context: Context, ref: str, override: str = "") -> Plan:
     """Plan the deploy of a git ref.
 
     Args:
         context: Surroundings.
         ref: Branch, tag or commit; empty for HEAD, or the working tree where the environment allows it.
+        override: Reason to do it against the environment's policy, empty for none.
     """
     settings = context.settings
     common.refuse_undescribed(settings)
@@ -28,9 +30,17 @@ def deploy(context: Context, ref: str) -> Plan:
     release = revision.release
     now = fleet.observe(context)
     what = wanted.ahead(context, revision)
-    if _serves(what, now):
+    moves = rollout.moves(what, now)
+    # One that a killed deploy switched to, and did not record, is deployed again: then it counts as good.
+    if not moves and not now.unproved(release):
         return common.nothing("deploy", settings, release)
-    words = _changes(what, now)
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=True)}
+    for each in now.records:
+        if each.id == release:
+            earlier.refuse_incompatible(context, each, now.records)
+    verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
+    registry.check(context)
+    final = ahead.irreversible(context, revision, now.commit)
     plan = [
         checkout.checkout.step(
             release=release,
@@ -39,15 +49,21 @@ def deploy(context: Context, ref: str) -> Plan:
             tree=revision.tree,
             dirty=revision.dirty,
         ),
-        images.build.step(id="images", release=release),
-        images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_ground(what, now),
-        *common.database(context, release),
-        *_roll_out(what, now),
-        releases.record.step(
+        *_images(settings, release, verdict),
+        kept.keep.step(
             release=release,
+            history=kept.history(now, release),
+            images=Ref("deliver", "ids"),
+            references=Ref("deliver", "references"),
+        ),
+        *_ground(what, moves),
+        *common.database(context, release),
+        *rollout.plan(what, moves, watched=True),
+        kept.record.step(
+            release=release,
+            before=sorted({host.release for host in now} - {"", release}),
+            sequence=kept.newest(now, release),
             backup=Ref("backup", "id") if settings.migrations else None,
-            newest=True,
         ),
     ]
     summary = {
@@ -55,7 +71,10 @@ def deploy(context: Context, ref: str) -> Plan:
         "commit": f"{revision.commit[:12]} ({revision.ref})",
         "serves now": now.shown(),
         **_noticed(settings.name, now),
+        **fleet.left_out(context),
         **words,
+        **common.irreversible(final),
+        **verdict.summary,
     }
     return Plan(
         "deploy",
@@ -64,76 +83,63 @@ def deploy(context: Context, ref: str) -> Plan:
         tuple(plan),
         {"now": now.seen(), "release": release},
         summary,
+        destructive=bool(final),
+        recorded=verdict.recorded,
     )
 
 
-def rollback(context: Context, to: str) -> Plan:
+def rollback(context: Context, to: str, override: str = "") -> Plan:
     """Plan the way back to an earlier release; one that is still warm in the other slot only needs the switch.
+
+    What it takes is on the hosts: neither a checkout nor an image is needed here.
 
     Args:
         context: Surroundings.
         to: Release id; empty for the last good one before the release that serves.
+        override: Reason to do it against the environment's policy, empty for none.
 
     Raises:
-        ConfigurationError: There is none, or it does not work with the database as it is now.
+        ConfigurationError: There is none that every host can run, or it does not work with the database as it is now.
     """
     settings = context.settings
-    now = fleet.observe(context)
-    release = earlier.choose(settings, now.release, to).id
-    what = wanted.of(context, release)
-    if _serves(what, now):
+    now = fleet.observe(context, images=True)
+    chosen = kept.choose(context, now, to)
+    release = chosen.id
+    what, _ = kept.read(context, machines.of(context)[now.hosts[0].name], release)
+    moves = rollout.moves(what, now)
+    if not moves:
         return common.nothing("rollback", settings, release)
-    earlier.refuse_incompatible(context, releases.load(settings, release))
-    plan = [
-        images.build.step(id="images", release=release),
-        images.deliver.step(release=release, images=Ref("images", "ids")),
-        *_roll_out(what, now),
-        releases.record.step(release=release, backup=None, newest=False),
-    ]
+    found = policy.findings_of_rollback(context)
+    verdict = policy.judge(context, found, override, "rollback")
+    plan = [*_for_hooks(settings, chosen), *rollout.plan(what, moves, watched=False)]
+    words = {**_changes(what, moves), **rollout.words(what, moves, watched=False)}
     noticed = _noticed(settings.name, now)
-    summary = {"release": release, "serves now": now.shown(), **noticed, **_changes(what, now)}
-    seen = {"now": now.seen(), "release": release}
-    return Plan("rollback", settings.name, target(settings), tuple(plan), seen, summary)
+    now_shown = {"serves now": now.shown(), **fleet.left_out(context), **noticed}
+    return Plan(
+        "rollback",
+        settings.name,
+        target(settings),
+        tuple(plan),
+        {"now": now.seen(), "release": release},
+        {"release": release, **now_shown, **words, **verdict.summary},
+        recorded=verdict.recorded,
+    )
 
 
 def target(settings: Settings) -> str:
     """Return where the environment runs, for a person."""
-    hosts = settings.environment.hosts
-    where = f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}" if hosts else "this machine"
+    every = len(settings.environment.hosts)
+    count = f"{every} host{'s' if every > 1 else ''}" if every else "this machine"
+    left_out = len(settings.left_out)
+    where = f"{every - left_out} of {count}" if left_out else count
     return f"containers of {settings.app.name} on {where}"
 
 
-def _serves(what: wanted.Wanted, now: fleet.Fleet) -> bool:
-    """Say whether a release serves everywhere and nothing is left to do of the run that brought it."""
-    recorded = releases.known(what.settings, what.release)
-    if recorded is not None and not recorded.good:
-        return False
-    return all(_has(what, each) and not what.works_in(each, _other(each.serving)) for each in now)
-
-
-def _has(what: wanted.Wanted, host: fleet.Host) -> bool:
-    return host.serving in SLOTS and what.is_in(host, host.serving, warm=False)
-
-
-def _choose(what: wanted.Wanted, host: fleet.Host) -> tuple[str, str]:
-    """Return the slot that is to serve and the one that is to end, empty for none.
-
-    A run that was killed after the switch left nothing but the end of the other slot.
-    """
-    if not _has(what, host):
-        return host.choose(what.release)
-    other = _other(host.serving)
-    return host.serving, other if host.slots[other].get("release") else ""
-
-
-def _other(slot: str) -> str:
-    return SLOTS[1 - SLOTS.index(slot)]
-
-
-def _changes(what: wanted.Wanted, now: fleet.Fleet) -> dict[str, str]:
+def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
     """Return what happens to the services of the first host, in words; the others run the same file."""
-    host = now.hosts[0]
-    slot, _ = _choose(what, host)
+    if not moves:
+        return {}
+    host, slot = moves[0].host, moves[0].slot
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
     return {name: word for name, _, word in (line.partition(": ") for line in lines)}
@@ -150,48 +156,41 @@ def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
     }
 
 
-def _ground(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
+def _ground(what: wanted.Wanted, moves: Sequence[Move]) -> list[Step]:
     """Return the steps that make the database ready for migrations."""
     settings = what.settings
     if settings.database is None or settings.migrations is None:
         return []
-    started = [steps.ground.step(host.name, group="ground", **_content(what, host)) for host in now]
+    started = [
+        steps.ground.step(move.host.name, group="ground", **move.content(what.release))
+        for move in moves
+    ]
     installed = [build.dependencies.step(release=what.release)] if settings.python else []
     return [*started, *installed]
 
 
-def _content(what: wanted.Wanted, host: fleet.Host) -> dict[str, Any]:
-    slot, before = _choose(what, host)
-    return {
-        "host": host.name,
-        "slot": slot,
-        "release": what.release,
-        "before": before,
-        "images": Ref("deliver", "ids"),
-    }
-
-
-def _roll_out(what: wanted.Wanted, now: fleet.Fleet) -> list[Step]:
-    settings, release = what.settings, what.release
-    chosen = {host.name: _choose(what, host) for host in now}
-    warm = {host.name for host in now if what.is_in(host, chosen[host.name][0], warm=True)}
+def _for_hooks(settings: Settings, release: releases.Release) -> list[Step]:
+    """Return the step that unpacks a release where the hooks of its switch run; nothing else needs it here."""
+    if not (settings.hooks.before_switch or settings.hooks.after_switch):
+        return []
     return [
-        *(
-            steps.prepare.step(host.name, group="prepare", **_content(what, host))
-            for host in now
-            if host.name not in warm
-        ),
-        *common.hooks(settings, release, "before_switch"),
-        *(
-            steps.switch.step(
-                name, group="switch", host=name, slot=slot, release=release, before=before
-            )
-            for name, (slot, before) in chosen.items()
-        ),
-        *common.hooks(settings, release, "after_switch"),
-        *(
-            steps.retire.step(name, group="retire", host=name, slot=before)
-            for name, (_, before) in chosen.items()
-            if before
-        ),
+        checkout.checkout.step(
+            release=release.id,
+            commit=release.commit,
+            ref=release.ref,
+            tree=release.tree,
+            dirty=release.dirty,
+        )
+    ]
+
+
+def _images(settings: Settings, release: str, verdict: policy.Verdict) -> list[Step]:
+    """Return the steps that bring the images: those that another environment has proved, else built ones."""
+    source = settings.environment.policy.after
+    broken = {each.rule for each in verdict.overridden}
+    if source and settings.environments[source].target == "compose" and "after" not in broken:
+        return [promote.promote.step(id="deliver", release=release, environment=source)]
+    return [
+        images.build.step(id="images", release=release),
+        images.deliver.step(release=release, images=Ref("images", "ids")),
     ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from ops.database import ready
-from ops.deploy.compose import evidence, fleet, wanted
+from ops.deploy.compose import evidence, fleet, kept, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel.context import Context
@@ -60,21 +59,16 @@ def _on(context: Context, host: str) -> Machine:
 
 
 def _clear(
-    context: Context,
-    result: object,
-    host: str,
-    slot: str,
-    release: str,
-    before: str,
-    images: object,
+    context: Context, result: object, host: str, slot: str, release: str, before: str
 ) -> None:
     """Empty the slot; the evidence is kept first, unless the step that failed did so."""
     if not evidence.folder(context, host).exists():
         asked = wanted.checks(context.settings, release, slot)
-        if kept := evidence.keep(context, host, slot, asked):
-            context.note(f"evidence of {host}: {kept}")
+        if place := evidence.keep(context, host, slot, asked):
+            context.note(f"evidence of {host}: {place}")
     there = {"project": fleet.project(context.settings), "slot": slot}
-    _on(context, host).detached(context, "slots.clear", there)
+    limit = {"limit": context.deadline.remaining()}
+    _on(context, host).detached(context, "slots.clear", {**there, **limit})
 
 
 @step(title="Start what is not switched on {host}", limit=minutes(10))
@@ -84,7 +78,6 @@ def ground(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> None:
     """Start the services that are not switched, such as the database, before the migrations need it.
 
@@ -92,7 +85,7 @@ def ground(
         StepFailed: One does not come up; the last lines of its log are the reason.
         ConnectionFailed: The database takes no connections.
     """
-    arguments = _document(context, host, slot, release, before, images)
+    arguments = _document(context, host, slot, release, before)
     with evidence.on_failure(context, host, slot, {}):
         _on(context, host).detached(context, "slots.ground", arguments)
     ready.wait(context)
@@ -105,14 +98,13 @@ def prepare(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> Prepared:
     """Start the release in the idle slot and wait until it is healthy; what serves is not touched.
 
     Raises:
         StepFailed: A service does not come up; the last lines of its log are the reason.
     """
-    arguments = _document(context, host, slot, release, before, images)
+    arguments = _document(context, host, slot, release, before)
     with evidence.on_failure(context, host, slot, arguments["checks"]):
         return Prepared(**_on(context, host).detached(context, "slots.prepare", arguments))
 
@@ -123,14 +115,10 @@ def _document(
     slot: str,
     release: str,
     before: str,
-    images: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
-    """Return what a host needs to know of a release; the files that it mounts are there then."""
-    what, machine = wanted.of(context, release), _on(context, host)
-    seen = machine.call(context, "look.model", reads=True)
-    present = seen["model"]
-    made = what.derive(slot, images[host], present)
-    _upload(context, machine, what, seen["files"])
+    """Return what a host needs to know of a release, from what it keeps of it itself."""
+    what, found = kept.read(context, _on(context, host), release)
+    made = what.derive(slot, found["kept"]["images"], found["model"])
     return {
         "slot": slot,
         "release": release,
@@ -141,36 +129,36 @@ def _document(
     }
 
 
-def _upload(
-    context: Context, machine: Machine, what: wanted.Wanted, there: Collection[str]
-) -> None:
-    """Send the files that the host does not have whole: their folders are named by content."""
-    needed = [
-        (each.source if each.source is not None else each.content, str(each.path), each.mode)
-        for each in what.placed.uploads
-        if "/".join(each.path.parts[:3]) not in there
-    ]
-    if needed:
-        machine.put_all(context, needed)
-
-
 def _switch_back(
-    context: Context, result: object, host: str, slot: str, release: str, before: str
+    context: Context, result: object, host: str, slot: str, release: str, before: str, filled: bool
 ) -> None:
     if before:
-        _route(context, host, before)
+        route(context, host, before)
+    if before and not filled:  # nothing will be emptied: its workers end, and it stays warm
+        _end(context, host, slot, context.settings.environment.warm)
 
 
-@step(title="Switch {host} to slot {slot}", limit=minutes(1), undo=_switch_back)
-def switch(context: Context, host: str, slot: str, release: str, before: str) -> Switched:
+@step(title="Switch {host} to slot {slot}", limit=minutes(2), undo=_switch_back)
+def switch(
+    context: Context, host: str, slot: str, release: str, before: str, filled: bool
+) -> Switched:
     """Send the traffic of a host to a slot; requests in the other slot end where they are.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: Where to.
+        release: What is in it.
+        before: Slot that serves now, empty for none.
+        filled: Whether a step of this run filled the slot, so that its undo empties it.
 
     Source: HAProxy management guide, 9.3, "set server".
     """
-    return _route(context, host, slot)
+    return route(context, host, slot)
 
 
-def _route(context: Context, host: str, slot: str) -> Switched:
+def route(context: Context, host: str, slot: str) -> Switched:
+    """Send the traffic of a host to a slot that runs; nothing happens when it is there."""
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
@@ -179,15 +167,27 @@ def _route(context: Context, host: str, slot: str) -> Switched:
     return Switched(**_on(context, host).detached(context, "slots.switch", arguments))
 
 
-@step(title="Let slot {slot} on {host} end, and keep it warm", limit=minutes(5))
-def retire(context: Context, host: str, slot: str) -> Retired:
-    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back."""
+@step(title="Let slot {slot} on {host} end", limit=minutes(5))
+def retire(context: Context, host: str, slot: str, warm: float) -> Retired:
+    """Wait until the requests and jobs of a slot have ended; its web services stay for the instant way back.
+
+    Args:
+        context: Surroundings.
+        host: Which one.
+        slot: Which slot.
+        warm: Seconds that they stay; a job on the host stops them then, see ops/hosts/agent/warm.py.
+    """
+    return _end(context, host, slot, warm)
+
+
+def _end(context: Context, host: str, slot: str, warm: float) -> Retired:
     longest = max((each.stop_timeout for each in context.settings.services.values()), default=30.0)
     arguments = {
         "project": fleet.project(context.settings),
         "slot": slot,
         "drain": longest,
-        "warm": True,
+        "warm": warm > 0,
+        "seconds": warm,
         "limit": context.deadline.remaining(),
     }
     return Retired(**_on(context, host).detached(context, "slots.retire", arguments))

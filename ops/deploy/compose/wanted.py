@@ -91,14 +91,6 @@ class Wanted:
         expected = self.derive(slot, images, host.present).document["services"]
         return all(there.get(name) == each for name, each in expected.items())
 
-    def works_in(self, host: Host, slot: str) -> bool:
-        """Say whether workers of a slot still take jobs."""
-        return any(
-            f"{name}-{slot}" in host.running
-            for name, each in self.settings.services.items()
-            if not each.route
-        )
-
     def proxy(self, active: str) -> str:
         """Return the proxy's configuration with a slot active, none when empty."""
         copies = {name: _copies(self.model.services[name]) for name in self.settings.services}

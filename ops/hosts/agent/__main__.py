@@ -21,11 +21,13 @@ Verb = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Verb: its module in this package and its function there; a module is imported when its verb is asked for.
 VERBS = {
+    "bake.watch": "bake.watch",
     "drift.find": "drift.find",
     "evidence.keep": "evidence.keep",
     "files.put": "files.put",
     "hello": "hello.hello",
     "images.pull": "images.pull",
+    "images.push": "images.push",
     "images.there": "images.there",
     "jobs.cancel": "jobs.cancel",
     "jobs.start": "jobs.start",
@@ -35,16 +37,26 @@ VERBS = {
     "lease.look": "lease.look",
     "lease.release": "lease.release",
     "lease.renew": "lease.renew",
+    "logs.follow": "logs.follow",
+    "logs.last": "logs.last",
     "look.address": "look.address",
     "look.model": "look.model",
     "look.observe": "look.observe",
     "maintenance.page": "maintenance.page",
+    "releases.forget": "releases.forget",
+    "releases.keep": "releases.keep",
+    "releases.mark": "releases.mark",
+    "releases.prune": "pruning.prune",
+    "releases.read": "releases.read",
     "slots.clear": "slots.clear",
     "slots.ground": "slots.ground",
     "slots.prepare": "slots.prepare",
     "slots.retire": "slots.retire",
     "slots.switch": "slots.switch",
     "slots.weigh": "slots.weigh",
+    "survey": "survey.survey",
+    "survey.locked": "survey.locked",
+    "warm.end": "warm.end",
 }
 
 

@@ -39,13 +39,15 @@ def claim(arguments: dict[str, Any]) -> Path:
         found, owner = _owner(path), arguments["owner"]
         if found != owner and not (found and found.get("repository")):
             write(path / "owner.json", json.dumps(owner))
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except PermissionError as error:
         why = f"{error.strerror}: {error.filename} (as uid {os.geteuid()})"
         raise Refused(
             "permission", f"cannot make {path}", why, "prepare the host: inv setup.server"
         ) from error
-    except OSError as error:  # read-only, full
-        raise Refused("failed", f"cannot make {path}", error.strerror or str(error)) from error
+    except OSError as error:  # read-only, full, below a file
+        why = f"{error.strerror}: {error.filename or path}"
+        hint = "correct base_folder in ops.toml"
+        raise Refused("config", f"cannot make {path}", why, hint) from error
     return path
 
 
@@ -72,7 +74,7 @@ def check_owner(arguments: dict[str, Any]) -> None:
 def _owner(path: Path) -> dict[str, str]:
     try:
         found: dict[str, str] = json.loads((path / "owner.json").read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return found
 
@@ -101,6 +103,21 @@ def is_known(path: Path) -> bool:
 
 def _known(path: Path) -> Path:
     return path.with_name(f"{path.name}.known")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one when there is no file.
+
+    Raises:
+        Refused: It is damaged.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise Refused("failed", f"{path} is damaged", str(error)) from error
+    return found
 
 
 def write(path: Path, data: str | bytes, mode: int = 0o600) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.servers import SLOTS
 from ops.hosts.agent.unlike import Item, files, item, network_name, services
 
+PATIENCE_SECONDS = 5.0
 # Differences of a service that is not switched which `docker compose up` of the next deploy puts right.
 _REPAIRED = ("containers", "state", "definition")
 # Nothing unusual in a slot that does not serve: its workers ended, or it was never filled.
@@ -64,11 +66,7 @@ def changed(
     found, serves = set(), filling.serving(front)
     for each in services(folder / "model.json", document, now, SLOTS):
         slot, difference = filling.slot_of(document["services"][each["what"]]), each["difference"]
-        if not slot:
-            repaired = difference in _REPAIRED
-        else:
-            repaired = slot == serves or difference not in _AT_REST
-        if repaired:
+        if difference in _REPAIRED if not slot else slot == serves or difference not in _AT_REST:
             found.add(each["what"])
     return sorted({*found, *(each["what"] for each in _left(folder, front, document))})
 
@@ -95,7 +93,7 @@ def _extra(document: Mapping[str, Any], now: Sequence[Container]) -> Iterator[It
             containers.QUICK_SECONDS,
         )
         for line in listed.splitlines():
-            id, named, labels = (line.split(" ", 2) + [""])[:3]
+            id, named, labels = [*line.split(" ", 2), ""][:3]
             if id not in known and "invops." not in labels:
                 known.add(id)
                 yield item(named, "container", "none", f"made by hand, on network {name}")
@@ -113,6 +111,11 @@ def _proxy(front: proxy.Proxy, now: Sequence[Container], slot: str, back: str) -
     told, page = front.maintained(), front.maintained_on_disk()
     if told != page:
         yield item("proxy", "maintenance page", _page(page), _page(told))
+    # A check may have failed just now, or a reload was a moment ago: only what stays so is a difference.
+    proxy.wait(
+        lambda: all(each.alive for each in front.servers(back) if each.told == "ready"),
+        time.monotonic() + PATIENCE_SECONDS,
+    )
     known = {address for each in now if each.slot == back for address in each.addresses}
     for each in front.servers(back):
         name = f"proxy server {each.name}"

@@ -46,8 +46,23 @@ def written(arguments: Mapping[str, Any]) -> Path:
     os.chmod(folder / "shared", _FOR_READERS)
     for path, _, _ in os.walk(folder / "files"):
         os.chmod(path, _FOR_READERS)
+    _refuse_missing(folder, arguments["model"])
     base.record(folder / "model.json", json.dumps(arguments["model"], sort_keys=True))
     return folder / "model.json"
+
+
+def _refuse_missing(folder: Path, document: Mapping[str, Any]) -> None:
+    """Refuse secrets and configs whose files somebody had to put on the host: git does not track them."""
+    for section in ("secrets", "configs"):
+        for name, each in (document.get(section) or {}).items():
+            path = Path(str(each.get("file") or "/").replace("$$", "$"))
+            if folder / "shared" in path.parents and not path.exists():
+                raise Refused(
+                    "config",
+                    f"the file of {section[:-1]} {name} is not on this host: {path}",
+                    "git does not track it, so it does not come with the release",
+                    "put it there, or give the secret by a variable: environment = in the Compose file",
+                )
 
 
 def others(
@@ -72,18 +87,22 @@ def others(
         for name, each in document["services"].items()
         if not slot_of(each) and name not in gone
     ]
+    found = made.known(model.parent)
     needed = [
         name
         for name in names
-        if not _as_defined([each for each in now if each.service == name], hashes[name])
+        if not _as_defined(
+            document, [one for one in now if one.service == name], hashes[name], found
+        )
     ]
     if PROXY in needed:
         _refuse_taken(document["services"][PROXY], [each for each in now if each.service == PROXY])
     if needed:
         containers.up(model, needed, until - time.monotonic(), alone=False)
-    if needed or not made.known(model.parent):
-        there = containers.project(document["name"])
-        made.keep(model.parent, [each.id for each in there if each.service in names])
+    if needed or not found:
+        there = [each for each in containers.project(document["name"]) if each.service in names]
+        new = [each.id for each in there if each.service in needed or each.name not in found]
+        made.keep(model.parent, new)
 
 
 def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None:
@@ -107,9 +126,15 @@ def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None
             ) from error
 
 
-def _as_defined(there: Sequence[Container], wanted: str) -> bool:
+def _as_defined(
+    document: Mapping[str, Any],
+    there: Sequence[Container],
+    wanted: str,
+    found: Mapping[str, Mapping[str, Any]],
+) -> bool:
     return bool(there) and all(
-        each.config == wanted and (each.state == "running" or each.completed) for each in there
+        each.config == wanted and (each.state == "running" or made.is_over(document, each, found))
+        for each in there
     )
 
 

@@ -88,6 +88,13 @@ def look(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"holder": {name: now[name] for name in (*_PERSONAL, "since", "fencing")}}
 
 
+@contextlib.contextmanager
+def nobodys(folder: Path) -> Iterator[bool]:
+    """Keep everybody from taking the lease for the length of a block; give whether it is free."""
+    with _locked(folder):
+        yield _is_over(_read(folder))
+
+
 def guard(arguments: dict[str, Any]) -> None:
     """Refuse a change of anybody but the lease's holder: the first line of every changing verb.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, drift, filling, proxy, routes
+from ops.hosts.agent import bake, base, containers, drift, filling, proxy, releases, routes
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.servers import SLOTS
 
@@ -19,14 +18,16 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the state of an environment on this host.
 
     Args:
-        arguments: `project`.
+        arguments: `project`; `images`: look which images of the releases are gone.
 
     Returns:
         `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
         `structure`, `comes_back` (slot of its file), `retry_after` (0: no maintenance), `servers`; `model`: hash of the
         document, empty for none; `changed`: services and files that were changed by hand and that a deploy puts
         right; `document`: what this host runs, with secrets, None for none; `slots`: what was put into each;
-        `free` and `total` bytes of the disk.
+        `releases`: what is kept of each, see `releases.summaries`;
+        `began`: which `slot` began to get requests last, and the one `before` it with its `release`; `free` and
+        `total` bytes of the disk.
 
     Raises:
         Refused: The folder, or the Compose project, belongs to somebody else.
@@ -38,7 +39,7 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     front = proxy.of(arguments)
     running = front.running()
     model = folder / "model.json"
-    document = _record(model)
+    document = base.read(model)
     disk = shutil.disk_usage(folder if folder.exists() else "/")
     return {
         "containers": [asdict(each) for each in now],
@@ -47,7 +48,9 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
         "changed": drift.changed(folder, document, now, front) if document else [],
         "document": document or None,
-        "slots": {slot: _record(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "slots": {slot: base.read(folder / "slots" / f"{slot}.json") for slot in SLOTS},
+        "began": base.read(folder / "slots" / bake.BEFORE),
+        "releases": releases.summaries(folder, images=bool(arguments.get("images"))),
         "free": disk.free,
         "total": disk.total,
     }
@@ -62,7 +65,7 @@ def address(arguments: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `known`: whether the document has such a service; `address` of its container, empty when it does not run.
     """
-    document = _record(base.of(arguments) / "model.json")
+    document = base.read(base.of(arguments) / "model.json")
     running = [
         each
         for each in containers.project(arguments["project"])
@@ -75,9 +78,8 @@ def address(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return `model`, the document that this host runs (it holds secrets), None for none; `files`: `drift.intact`."""
-    folder = base.of(arguments)
-    return {"model": _record(folder / "model.json") or None, "files": drift.intact(folder)}
+    """Return `model`, the document that this host runs, None for none; it holds secrets."""
+    return {"model": base.read(base.of(arguments) / "model.json") or None}
 
 
 def _refuse_foreign(folder: Path, now: Sequence[containers.Container]) -> None:
@@ -100,13 +102,3 @@ def _proxy(front: proxy.Proxy) -> dict[str, Any]:
         "retry_after": front.maintained(),
         "servers": [asdict(each) for each in front.servers()],
     }
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise Refused("failed", f"{path} is damaged", str(error)) from error
-    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.hosts.agent import base, containers
+from ops.hosts.agent.containers import Container
 
 _FILE = "containers.json"
 # What `docker update` changes on a container that goes on running.
@@ -21,7 +22,7 @@ _UPDATED = (
         "CpuRealtimeRuntime",
     ),
     *("CpusetCpus", "CpusetMems", "Memory", "MemoryReservation", "MemorySwap", "NanoCpus"),
-    *("PidsLimit", "RestartPolicy"),
+    "PidsLimit",
 )
 
 
@@ -43,6 +44,37 @@ def keep(folder: Path, ids: Sequence[str]) -> None:
     base.write(folder / _FILE, json.dumps(found, sort_keys=True))
 
 
+def settle(folder: Path, now: Sequence[Container]) -> None:
+    """Write down which containers have run to their end by now, as one-off services do."""
+    found = known(folder)
+    for each in now:
+        if each.name in found:
+            found[each.name]["completed"] = each.completed
+    base.write(folder / _FILE, json.dumps(found, sort_keys=True))
+
+
+def is_over(
+    document: Mapping[str, Any], container: Container, found: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    """Say whether a container was to run once, and did; one that somebody stopped may look the same.
+
+    Args:
+        document: What the host is to run.
+        container: The container.
+        found: See `known`.
+    """
+    if not container.completed:
+        return False
+    awaited = {
+        name
+        for each in document["services"].values()
+        for name, needed in (each.get("depends_on") or {}).items()
+        if needed.get("condition") == "service_completed_successfully"
+    }
+    kept = found.get(container.name, {})
+    return container.service in awaited or bool(kept.get("completed", True))
+
+
 def known(folder: Path) -> dict[str, Any]:
     """Return what was kept by name of the container: `config` (hash of its definition), `image`, `limits`..."""
     try:
@@ -54,4 +86,7 @@ def known(folder: Path) -> dict[str, Any]:
 
 def limits(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `docker update` may have changed of a container."""
-    return {key: raw["HostConfig"].get(key) for key in _UPDATED}
+    found = {key: raw["HostConfig"].get(key) for key in _UPDATED}
+    policy = raw["HostConfig"].get("RestartPolicy") or {}
+    retries = f" {policy['MaximumRetryCount']}" if policy.get("MaximumRetryCount") else ""
+    return {**found, "RestartPolicy": f"{policy.get('Name') or 'no'}{retries}"}

@@ -94,6 +94,10 @@ class Proxy:
             if server.told in of:
                 self._change(f"set server {server.name} {order}")
 
+    def count_anew(self) -> None:
+        """Begin to count at zero: also the means are then of the requests from now on."""
+        self._change("clear counters all")
+
     def close_sessions(self, slot: str) -> None:
         """Cut the requests of a slot that did not end in time, also those in workers from before a reload."""
         for server in self.servers(slot):

@@ -30,7 +30,8 @@ class Server:
         configured: The weight that its configuration gives it.
         current: Requests being answered now.
         queued: Requests waiting.
-        counters: What was counted since the proxy started: sessions, answers by class, errors, times.
+        counters: What was counted since a slot began to get requests, or the proxy started: sessions, answers by
+            class, errors, times.
     """
 
     service: str
@@ -53,16 +54,8 @@ class Server:
 
 
 _COUNTED = (
-    "stot",
-    "rate",
-    "hrsp_2xx",
-    "hrsp_4xx",
-    "hrsp_5xx",
-    "econ",
-    "eresp",
-    "wretr",
-    "ttime",
-    "rtime",
+    *("stot", "rate", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"),
+    *("econ", "eresp", "wretr", "ttime", "rtime"),
 )
 
 

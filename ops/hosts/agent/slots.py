@@ -14,11 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base, containers, filling, lease, made, proxy, routes, waiting
+from ops.hosts.agent import (
+    bake,
+    base,
+    containers,
+    filling,
+    lease,
+    made,
+    proxy,
+    routes,
+    waiting,
+    warm,
+)
 from ops.hosts.agent.containers import Container
 from ops.hosts.agent.errors import Refused
 from ops.hosts.agent.proxy import Proxy
 from ops.hosts.agent.servers import SLOTS
+
+STOP_SECONDS = 120.0
 
 
 def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +70,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     front.tell(slot, "state drain")
     waiting.healthy(front, ids, arguments.get("checks") or {}, until)
     made.keep(base.of(arguments), ids)
+    made.settle(base.of(arguments), [each for each in containers.project(project) if not each.slot])
     record = {
         "release": arguments["release"],
         "images": {each.service: each.image for each in containers.inspected(ids)},
@@ -106,6 +120,7 @@ def switch(arguments: dict[str, Any]) -> dict[str, Any]:
     before = front.serving()
     mine = _running(arguments["project"], slot)
     text = _routes_file(arguments).read_text("utf-8")
+    bake.begin(front, base.of(arguments), slot, mine)
     if front.structure() != routes.digest_in(text):
         front.reload(text, until)
         _wait_alive(front, slot, mine, until)
@@ -131,12 +146,9 @@ def weigh(arguments: dict[str, Any]) -> dict[str, Any]:
     slot, front, percent = arguments["slot"], proxy.of(arguments), int(arguments["percent"])
     if not 1 <= percent <= 99:
         raise Refused("config", f"a share of {percent} % is none: 1 to 99")
-    _awaken(
-        front,
-        slot,
-        _running(arguments["project"], slot),
-        time.monotonic() + float(arguments["limit"]),
-    )
+    mine = _running(arguments["project"], slot)
+    bake.begin(front, base.of(arguments), slot, mine)
+    _awaken(front, slot, mine, time.monotonic() + float(arguments["limit"]))
     front.tell(_other(slot), f"weight {100 - percent}")
     front.tell(slot, f"weight {percent}")
     front.tell(slot, "state ready")
@@ -148,7 +160,8 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         arguments: `lease`; `project`; `slot`; `drain`: seconds that its requests may take; `warm`: keep its web
-            services running for the instant rollback; `limit`: seconds for all, more than its services take to stop.
+            services running for the instant rollback, and where `seconds` are given for so long; `limit`: seconds for
+            all, more than its services take to stop.
 
     Returns:
         `cut`: how many requests did not end in time.
@@ -161,10 +174,9 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
     if filling.serving(front) in (slot, "mixed"):
         raise Refused("failed", f"slot {slot} serves, it is not retired", _shown(front))
     mine = [each for each in containers.project(arguments["project"]) if each.slot == slot]
-    routed = (
-        {f"{each.service}-{slot}" for each in front.servers(slot)} if front.running() else set()
-    )
-    workers = [each.id for each in mine if each.service not in routed]
+    if arguments.get("seconds"):  # first: whoever is killed after this leaves nothing warm for ever
+        warm.begin(arguments)
+    workers = _workers(front, mine, slot)
     with ThreadPoolExecutor(max_workers=1) as pool:
         stopping = pool.submit(containers.stop, workers, float(arguments["limit"]))
         cut = _drained(front, slot, float(arguments["drain"])) if front.running() else 0
@@ -175,10 +187,10 @@ def retire(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def clear(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Remove the containers of a slot that does not serve: the undo of `prepare`.
+    """Remove the containers of a slot that does not serve: the undo of `prepare`. Its workers finish their jobs first.
 
     Args:
-        arguments: `lease`; `project`; `slot`.
+        arguments: `lease`; `project`; `slot`; `limit`: seconds for all, may be missing.
 
     Raises:
         Refused: The slot serves.
@@ -189,9 +201,9 @@ def clear(arguments: dict[str, Any]) -> dict[str, Any]:
         raise Refused("failed", f"slot {slot} serves, it is not removed")
     if front.running():
         filling.take_out(front, slot)
-    containers.remove(
-        [each.id for each in containers.project(arguments["project"]) if each.slot == slot]
-    )
+    mine = [each for each in containers.project(arguments["project"]) if each.slot == slot]
+    containers.stop(_workers(front, mine, slot), float(arguments.get("limit", STOP_SECONDS)))
+    containers.remove([each.id for each in mine])
     (base.of(arguments) / "slots" / f"{slot}.json").unlink(missing_ok=True)
     return {}
 
@@ -222,6 +234,12 @@ def _running(project: str, slot: str) -> list[Container]:
     if not mine:
         raise Refused("failed", f"slot {slot} is empty")
     return containers.inspected([each.id for each in mine])
+
+
+def _workers(front: Proxy, mine: Sequence[Container], slot: str) -> list[str]:
+    """Return the ids of the containers of a slot that get no requests from the proxy."""
+    routed = {f"{each.service}-{slot}" for each in front.servers(slot)} if front.running() else ()
+    return [each.id for each in mine if each.service not in routed]
 
 
 def _awaken(front: Proxy, slot: str, mine: Sequence[Container], until: float) -> None:

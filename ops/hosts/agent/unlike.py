@@ -77,18 +77,14 @@ def services(
             raw, kept = found.get(each.id), known.get(each.name, {})
             if raw is None:
                 continue
-            yield from _state(each, kept)
+            if each.state != "running" and not made.is_over(document, each, known):
+                yield item(name, "state", "running", each.state)
             if each.config != hashes.get(name, ""):
                 yield item(name, "definition", short(hashes.get(name, "")), short(each.config))
             if kept.get("config") == each.config:
                 yield from _as_made(each, raw, kept)
             yield from _environment(name, service, raw)
             yield from _networks(name, service, document, raw)
-
-
-def _state(container: Container, kept: Mapping[str, Any]) -> Iterator[Item]:
-    if container.state != "running" and not (container.completed and kept.get("completed", True)):
-        yield item(container.service, "state", "running", container.state)
 
 
 def _as_made(
@@ -100,13 +96,7 @@ def _as_made(
     now = made.limits(raw)
     for key, value in kept["limits"].items():
         if now[key] != value:
-            yield item(container.service, key, _shown(value), _shown(now[key]))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):  # the restart policy
-        return str(value.get("Name") or "no")
-    return str(value)
+            yield item(container.service, key, value, now[key])
 
 
 def _environment(name: str, service: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[Item]:

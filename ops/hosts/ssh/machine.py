@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import paramiko
@@ -13,6 +13,7 @@ from ops.hosts import agent_file
 from ops.hosts.detached import ConnectionLost
 from ops.hosts.machine import Machine, Place
 from ops.hosts.ssh import forward, keys
+from ops.hosts.ssh.attached import attached
 from ops.hosts.ssh.exchange import exchange
 from ops.hosts.ssh.link import BROKEN, CONNECT, Link
 from ops.hosts.ssh.patience import patiently
@@ -62,6 +63,16 @@ class SshMachine(Machine):
                     hint="its sshd must allow it: AllowTcpForwarding yes (or remote)",
                 ) from error
             yield there
+
+    def _attach(self, argv: Sequence[str], terminal: bool) -> int:
+        try:
+            with self._session() as channel:
+                return attached(channel, shlex.join(argv), terminal=terminal)
+        except BROKEN as error:
+            raise ConnectionFailed(
+                f"the connection to {self.name} broke; the command may run on",
+                why=str(error) or type(error).__name__,
+            ) from error
 
     def close(self) -> None:
         """End the connection; the next question makes it again."""

@@ -17,6 +17,10 @@ PLACEHOLDERS: Final = ("socket", "port")
 # A Unix socket path has about 100 characters; the folder takes up to 64 of them (ops/hosts/home.py)
 # and the file is named "<environment>-<slot>-<service>.sock".
 LONGEST_SOCKET_NAME: Final = 36
+_REFERENCES: Final = (
+    *("database_url", "migration_url", "reader_url", "admin_url"),
+    *("ssh_key", "registry_user", "registry_password"),
+)
 _FORMATTER: Final = string.Formatter()
 _AROUND_NAMES: Final = len("-green-.sock")
 
@@ -131,7 +135,7 @@ def _references(parsed: Parsed) -> Iterator[Finding]:
             if wrong:
                 yield ("services", name, "secrets", variable), wrong
     for name, environment in parsed.group("environments", models.Environment).items():
-        for key in ("database_url", "migration_url", "reader_url", "admin_url", "ssh_key"):
+        for key in _REFERENCES:
             if wrong := _wrong_reference(getattr(environment, key)):
                 yield ("environments", name, key), wrong
     backup = parsed.one("backup", data.Backup)

@@ -28,6 +28,7 @@ _EXPECTED: Final = {
     "path_type": "text in quotes",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "tuple_type": "a list",
     "dict_type": "a table",
@@ -96,7 +97,7 @@ def describe(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        return f"is not a known key{did_you_mean(error['loc'][-1], model.model_fields)}"
+        return f"is not a known key{did_you_mean(error['loc'][-1], _keys(model, error))}"
     if kind == "value_error":
         return str(context["error"])
     if kind == "literal_error":
@@ -109,6 +110,15 @@ def describe(error: ErrorDetails, model: type[BaseModel]) -> str:
     if kind in _EXPECTED:
         return f"must be {_EXPECTED[kind]}, not {_kind(value)}"
     return error["msg"]
+
+
+def _keys(model: type[BaseModel], error: ErrorDetails) -> Iterable[str]:
+    """Return the keys of the table that a wrong one stands in, which may be a table of the section."""
+    for part in error["loc"][:-1]:
+        inner = model.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return model.model_fields
 
 
 def _choices(model: type[BaseModel], error: ErrorDetails) -> Sequence[object]:

@@ -1,4 +1,4 @@
-"""What only shows when the keys of an environment's hosts are compared."""
+"""What only shows when the keys of an environment with hosts or containers are compared."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from ops.kernel.settings.environment import Environment
 from ops.kernel.settings.faults import did_you_mean
 from ops.kernel.settings.lines import KeyPath
 
-OF_COMPOSE: Final = ("hosts", "base_folder")
-OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key")
+OF_COMPOSE: Final = (
+    *("hosts", "base_folder"),
+    *("bake", "bake_errors", "bake_latency", "rollout", "wave", "warm"),
+)
+OF_HOSTS: Final = ("gateway", "host_keys", "ssh_key", "allow_down")
 
 
 def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
@@ -23,6 +26,10 @@ def check(parsed: Parsed) -> Iterator[tuple[KeyPath, str]]:
             yield from _misplaced(path, environment)
             yield from _doubles(path, environment)
             yield from _unknown_keys(path, environment)
+            if environment.rollout != (100,) and not environment.bake:
+                yield (*path, "rollout"), "needs a bake above 0s: so long each share is watched"
+            yield from _registry(path, environment)
+            yield from _after(path, environment, parsed.environments)
 
 
 def _misplaced(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
@@ -55,3 +62,26 @@ def _unknown_keys(path: KeyPath, environment: Environment) -> Iterator[tuple[Key
                 f"is the key of a host that is not here: known are {', '.join(known)}"
                 f"{did_you_mean(name, known)}"
             )
+
+
+def _registry(path: KeyPath, environment: Environment) -> Iterator[tuple[KeyPath, str]]:
+    login = ("registry_user", "registry_password")
+    given = [key for key in login if getattr(environment, key)]
+    for key in given:
+        if not environment.registry:
+            yield (*path, key), "needs registry"
+    if len(given) == 1:
+        missing = login[1 - login.index(given[0])]
+        yield (*path, given[0]), f"needs {missing}"
+
+
+def _after(
+    path: KeyPath, environment: Environment, known: list[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    after = environment.policy.after
+    if after and (after not in known or after == path[-1]):
+        others = [each for each in known if each != path[-1]]
+        there = f"there is only {', '.join(others)}" if others else "there is none"
+        yield (*path, "policy", "after"), (
+            f"is {after[:60]!r}, which is no other environment: {there}{did_you_mean(after, others)}"
+        )

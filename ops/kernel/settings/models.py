@@ -243,6 +243,8 @@ class Settings(Document):
     """Where each value came from, by dotted key; what is missing here is a default."""
     ignored: FrozenMap[str, str] = Field(default={}, validate_default=True)
     """Variables that are set but do not apply to this environment, and why."""
+    left_out: FrozenMap[str, str] = Field(default={}, validate_default=True)
+    """Hosts of the environment that this run leaves alone, and why; see `ops.kernel.settings.limit`."""
 
     @property
     def environment(self) -> Environment:

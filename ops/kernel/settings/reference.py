@@ -60,7 +60,9 @@ def markdown() -> str:
     parts = [_INTRODUCTION]
     every: Mapping[str, type[Model]] = {**document.SECTIONS, **document.GROUPS}
     for name in models.Document.model_fields:
-        parts.append("\n".join(_section(_TITLES.get(name, f"[{name}]"), every[name])) + "\n")
+        title = _TITLES.get(name, f"[{name}]")
+        parts.append("\n".join(_section(title, every[name])) + "\n")
+        parts += ["\n".join(_section(*each)) + "\n" for each in _tables(title, every[name])]
     rows = [f"| `{each.name}`{' *' if each.points else ''} | {each.help} |" for each in VARIABLES]
     return "\n".join([*parts, _VARIABLES + "\n".join(rows)]) + "\n"
 
@@ -86,6 +88,14 @@ def _section(title: str, model: type[Model]) -> Iterator[str]:
         yield f"| `{name}` | {_kind(properties[name])} | {default} | {meaning} |"
 
 
+def _tables(title: str, model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
+    """Yield the tables inside a section."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Model):
+            yield f"{title.removesuffix(']')}.{name}]", inner
+
+
 def _joined(text: str) -> str:
     return " ".join(text.split())
 
@@ -100,12 +110,16 @@ def _kind(schema: Mapping[str, Any]) -> str:
     options = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     if len(options) == 1:
         return _kind(options[0])
-    if options:
+    if any(each["type"] == "number" for each in options):
         return "duration"
+    if options:
+        return " or ".join(map(_kind, options))
+    if "$ref" in schema:
+        return "table"
     if "enum" in schema or "const" in schema:
         return ", ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
-    if schema["type"] == "integer":
-        return f"{schema['minimum']} to {schema['maximum']}"
+    if schema["type"] in ("integer", "number"):
+        return f"{int(schema['minimum'])} to {int(schema['maximum'])}"
     if schema["type"] == "array":
         return f"list of {_kind(schema['items'])}"
     return {"string": "text", "boolean": "true, false", "object": "table"}[schema["type"]]

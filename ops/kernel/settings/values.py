@@ -26,12 +26,15 @@ VARIABLE_PATTERN: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 DATABASE_PATTERN: Final = r"[a-z][a-z0-9_]{0,29}"
 DURATION_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([smh])"
 ROUTE_PATTERN: Final = r"/[A-Za-z0-9._~!$&()*+,;=:@%/-]*"
+SIZE_PATTERN: Final = r"(\d+(?:\.\d+)?)\s*([MGT]B)"
 AGE_PATTERN: Final = r"(\d+)\s*([hdw])"
+WAVE_PATTERN: Final = r"(?:[1-9][0-9]?|100)%"
 EXTENSION_PATTERN: Final = (
     r"(?:([a-z_][a-z0-9_]{0,62})\.)?([a-z][a-z0-9_-]{0,62})(?:@([0-9A-Za-z._-]+))?"
 )
 LONGEST_SECONDS: Final = 24 * 3600.0
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+_BYTES: Final = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SHELL_WORDS: Final = frozenset({"|", "||", "&&", ";", "&", ">", ">>", "<", "2>&1"})
 
 
@@ -100,6 +103,44 @@ def seconds(value: object) -> float:
     return result
 
 
+def pause(value: object) -> float:
+    """Read a duration that may be none: "0s", or as `seconds`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    none = isinstance(value, str) and re.fullmatch(r"0\s*[smh]", value.strip())
+    return 0.0 if none or (value == 0 and not isinstance(value, bool)) else seconds(value)
+
+
+def shares(value: object) -> object:
+    """Read the shares of a roll-out in percent: rising, and all of it at last.
+
+    Raises:
+        ValueError: They are not.
+    """
+    given = value if isinstance(value, list | tuple) else []
+    percents = [each for each in given if type(each) is int and 0 < each <= 100]
+    if percents != list(given) or percents != sorted({*percents, 100}):
+        raise ValueError(f"must be rising percents that end with 100: [5, 25, 100], not {value!r}")
+    return value
+
+
+def wave(value: object) -> object:
+    """Read how many hosts are switched at once: a number, or a part of them such as "50%".
+
+    Raises:
+        ValueError: It is neither.
+    """
+    count = type(value) is int and 1 <= value <= 1000
+    percent = isinstance(value, str) and re.fullmatch(WAVE_PATTERN, value)
+    if not (count or percent):
+        raise ValueError(
+            f'must be a number of hosts or a part of them such as "50%", not {value!r}'
+        )
+    return value
+
+
 def age(value: object) -> float:
     """Read how old something may become: "36h", "90d", "12w".
 
@@ -110,6 +151,19 @@ def age(value: object) -> float:
     if not found or int(found[1]) == 0 or len(found[1]) > 5:
         raise ValueError(f'must be an age such as "36h", "90d" or "12w", not {str(value)[:60]!r}')
     return int(found[1]) * _UNITS[found[2]]
+
+
+def size(value: object) -> int:
+    """Read a size such as "5GB" and return bytes.
+
+    Raises:
+        ValueError: It is none, or zero.
+    """
+    found = re.fullmatch(SIZE_PATTERN, value.strip()) if isinstance(value, str) else None
+    result = int(float(found[1]) * _BYTES[found[2]]) if found and len(found[1]) <= 10 else 0
+    if not result:
+        raise ValueError(f'must be a size such as "500MB" or "5GB", not {str(value)[:60]!r}')
+    return result
 
 
 def _relative(value: Path) -> Path:
@@ -173,10 +227,38 @@ Seconds = Annotated[
         {"anyOf": [{"type": "string", "pattern": f"^{DURATION_PATTERN}$"}, {"type": "number"}]}
     ),
 ]
+Pause = Annotated[
+    float,
+    BeforeValidator(pause),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": f"^{DURATION_PATTERN}$"}, {"type": "number"}]}
+    ),
+]
+Shares = Annotated[tuple[Annotated[StrictInt, Field(ge=1, le=100)], ...], BeforeValidator(shares)]
+Wave = Annotated[
+    StrictInt | Text,
+    BeforeValidator(wave),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 1000},
+                {"type": "string", "pattern": f"^{WAVE_PATTERN}$"},
+            ]
+        }
+    ),
+]
+Points = Annotated[float, Field(ge=0, le=100, strict=True)]
+Factor = Annotated[float, Field(ge=1, le=1000, strict=True)]
 Age = Annotated[
     float,
     BeforeValidator(age),
     WithJsonSchema({"type": "string", "pattern": f"^{AGE_PATTERN}$"}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(size),
+    PlainSerializer(lambda value: f"{value // 10**6}MB", when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": f"^{SIZE_PATTERN}$"}),
 ]
 Extension = Annotated[
     str,

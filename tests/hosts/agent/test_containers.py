@@ -121,6 +121,7 @@ def test_removing_what_is_gone_is_fine(docker: Any) -> None:
 
 def test_hashes_are_read_by_service(docker: Any, tmp_path: Path) -> None:
     docker("printf 'web-blue 01\\ndb 02\\n'")
+    (tmp_path / "model.json").write_text('{"services": {}}')
     assert containers.hashes(tmp_path / "model.json") == {"web-blue": "01", "db": "02"}
 
 

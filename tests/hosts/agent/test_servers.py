@@ -16,13 +16,13 @@ api,blue2,0,0,DOWN,L4CON,,1,0,0,0,
 """
 STATES = """\
 1
-# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state
-3 web 1 blue 10.0.0.1 2 0
-3 web 2 green - 0 {green}
-4 api 1 blue1 10.0.0.2 2 8
-4 api 2 blue2 10.0.0.3 0 32
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight
+3 web 1 blue 10.0.0.1 2 0 1 1
+3 web 2 green - 0 {green} 1 1
+4 api 1 blue1 10.0.0.2 2 8 1 1
+4 api 2 blue2 10.0.0.3 0 32 1 1
 
-5 :probe-web-blue 1 probe 10.0.0.1 2 0
+5 :probe-web-blue 1 probe 10.0.0.1 2 0 1 1
 """
 
 
@@ -35,6 +35,7 @@ def test_servers_of_slots_are_found_and_no_others() -> None:
     assert list(found) == ["web/blue", "web/green", "api/blue1", "api/blue2"]
     blue = found["web/blue"]
     assert (blue.service, blue.slot, blue.current, blue.queued) == ("web", "blue", 3, 1)
+    assert (blue.weight, blue.configured) == (1, 1)
     assert (blue.check, blue.address, blue.counters["hrsp_5xx"]) == ("L7OK 200", "10.0.0.1", 1)
     assert (found["api/blue2"].slot, found["api/blue1"].told) == ("blue", "drain")
 

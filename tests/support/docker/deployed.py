@@ -36,7 +36,9 @@ stop_timeout = "30s"
 target = "compose"
 port = {port}
 base_folder = "{base}"
+free_disk = "200MB"
 proxy_image = "{proxy}"
+bake = "0s"
 environment = {{ {variables} }}
 """
 HOSTS = """\
@@ -62,6 +64,12 @@ class Small(Project):
         now = text.partition('MODE = "')[2].partition('"')[0]
         self.edit("ops.toml", f'MODE = "{now}"', f'MODE = "{mode}"')
         return self.commit(f"{mode} version")
+
+    def deployed_one(self) -> str:
+        """Deploy, which must succeed; return the release that answers then."""
+        ran = self.deploy()
+        assert ran.code == 0, ran.text
+        return self.version()
 
     def version(self) -> str:
         """Return the release that answers through the proxy."""
@@ -115,10 +123,11 @@ def small(base: Path, *, hosts: Sequence[Host] = ()) -> Iterator[Small]:
         try:
             yield made
         finally:
-            _remove(made)
+            remove(made)
 
 
-def _remove(made: Small) -> None:
+def remove(made: Small) -> None:
+    """Remove its containers, networks and volumes from this machine's engine."""
     mine = f"--filter=label={PROJECT}={made.project}"
     registry = f"--filter=label=invops.registry={made.project}"
     for kind, *words in (

@@ -51,6 +51,14 @@ def complaint() -> str:
     return "" if ran.returncode == 0 else ran.stderr.strip() or "no answer"
 
 
+def plugins(*names: str) -> None:
+    """Check that Docker has these plug-ins; a missing one fails in CI."""
+    require("docker", "docker.io")
+    for name in names:
+        if not docker(name, "version", check=False):
+            lacking(f"Docker's plug-in {name} is missing: inv test --install")
+
+
 @contextmanager
 def running() -> Iterator[None]:
     """Provide an engine for as long as the context lasts.
@@ -58,10 +66,7 @@ def running() -> Iterator[None]:
     One that we start listens where `docker` looks for it, keeps its data in our own folder, and is
     shared by all processes that run tests; the last of them stops it.
     """
-    require("docker", "docker.io")
-    for plugin in ("compose", "buildx"):
-        if not docker(plugin, "version", check=False):
-            lacking(f"Docker's plug-in {plugin} is missing: inv test --install")
+    plugins("compose", "buildx")
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "engine.users", "a", encoding="utf-8") as users:
         fcntl.flock(users, fcntl.LOCK_SH)

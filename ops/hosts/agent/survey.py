@@ -1,0 +1,89 @@
+"""Everything that a deploy must know of a host before it changes anything, in one question; changes nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ops.hosts.agent import containers, hello, lease, look
+from ops.hosts.agent.errors import Refused
+
+SECONDS = 15.0
+"""How long the registry of an image may take to answer."""
+
+
+def survey(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return what this host is, has and runs; what is missing or broken is part of the answer.
+
+    Args:
+        arguments: `project`; `images` (optional): names of images that must be here or to be had, by what they are for.
+
+    Returns:
+        `facts` as `hello`; `holder` of the lease as `lease.look`; `observed` as `look.observe`, None when that is
+        impossible, then `refused` says why; `tags`: id of each image that was delivered here, by its name;
+        `images`: for each that was asked for `here`, and `why` it cannot be fetched.
+
+    Raises:
+        Refused: The folder belongs to another environment.
+    """
+    wanted = arguments.get("images") or {}
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        facts = pool.submit(hello.hello, arguments)
+        tags = pool.submit(_tags, arguments)
+        found = pool.map(_image, wanted.values())
+        observed, refused = _observed(arguments)
+        return {
+            "facts": facts.result(),
+            "holder": lease.look(arguments)["holder"],
+            "observed": observed,
+            "refused": refused,
+            "tags": tags.result(),
+            "images": {use: next(found) for use in wanted},
+        }
+
+
+def locked(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take the lease and say how it looks under it: a run that has it needs no further question.
+
+    Args:
+        arguments: As `lease.acquire`; `project`.
+
+    Returns:
+        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`.
+
+    Raises:
+        Refused: Somebody else holds the lease.
+    """
+    taken = lease.acquire(arguments)
+    observed, _ = _observed(arguments)
+    return {**taken, "observed": observed, "tags": _tags(arguments) if observed else {}}
+
+
+def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    try:
+        return look.observe(arguments), None
+    except Refused as refused:
+        return None, refused.answer()
+
+
+def _tags(arguments: dict[str, Any]) -> dict[str, str]:
+    """Return the images of the application, as the deployer names them (ops/deploy/compose/images.py)."""
+    named = f"invops/{arguments['owner']['application']}-*"
+    shown = ["--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
+    listing = ["image", "ls", "--filter", f"reference={named}", *shown]
+    try:
+        lines = containers.run(listing, containers.QUICK_SECONDS, check=False).splitlines()
+    except Refused:
+        return {}
+    return dict(line.split(maxsplit=1) for line in lines if " " in line)
+
+
+def _image(name: str) -> dict[str, Any]:
+    try:
+        inspect = ["image", "inspect", "--format", "{{.Id}}", name]
+        if containers.run(inspect, containers.QUICK_SECONDS, check=False).strip():
+            return {"here": True, "why": ""}
+        containers.run(["manifest", "inspect", name], SECONDS)
+    except Refused as refused:
+        return {"here": False, "why": refused.why or refused.what}
+    return {"here": False, "why": ""}
