@@ -180,7 +180,8 @@ def test_connection_lost_inside_each_step_of_a_host(lane: Hosted, steps: list[St
 def test_engine_of_the_host_stopped_at_each_step(lane: Hosted, steps: list[Step]) -> None:
     for step in chosen(steps):
         old = lane.serves()
-        ran, new = failed_at(lane, step, lambda: lane.host.stop_engine("KILL"))
+        # TERM: after a crash the engine forgets containers that are to run unless somebody stopped them.
+        ran, new = failed_at(lane, step, lane.host.stop_engine)
         if ran.code:  # the last requests of a slot may end without the engine
             assert_clear(ran, 1, "Docker's engine does not answer")
         lane.host.start_engine()
@@ -198,7 +199,7 @@ def test_disk_of_the_host_full_at_each_step(lane: Hosted, steps: list[Step]) -> 
         old = lane.serves()
         with lane.probing() as answers:
             ran, new = failed_at(lane, step, lambda: lane.host.inside(*fill, check=False))
-            lane.host.inside("rm", ballast)
+            lane.host.inside("rm", "--force", ballast)
             assert lane.serves() in (old, new)
             if ran.code:
                 assert_clear(ran, 1, "No space left")
