@@ -38,7 +38,7 @@ class Answer:
     status: int
     json: Any
     text_tail: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def get(

@@ -180,7 +180,6 @@ class _Held:
     def _take(self, asked: Context, machine: Machine) -> None:
         arguments = {"run": self._run, "ttl": TTL, "holder": self._about}
         arguments["project"] = machine.place.project
-        arguments["images"] = {"proxy": asked.settings.environment.proxy_image}
         began = time.monotonic()
         # It is known before the answer comes, so that it is given back whatever happens to the answer.
         machine.lease = {"run": self._run, "fencing": 0}

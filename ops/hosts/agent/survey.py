@@ -29,7 +29,7 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
     wanted = arguments.get("images") or {}
     with ThreadPoolExecutor(max_workers=3) as pool:
         facts = pool.submit(hello.hello, arguments)
-        tags = pool.submit(_tags, arguments)
+        tags = pool.submit(_tags)
         found = pool.map(_image, wanted.values())
         observed, refused = _observed(arguments)
         return {
@@ -46,7 +46,7 @@ def locked(arguments: dict[str, Any]) -> dict[str, Any]:
     """Take the lease and say how it looks under it: a run that has it needs no further question.
 
     Args:
-        arguments: As `lease.acquire`; `project`; `images`: names of images that `tags` has beside ours, by use.
+        arguments: As `lease.acquire`; `project`.
 
     Returns:
         `fencing` as `lease.acquire`; `observed` and `tags` as `survey`; `files` as `look.model`.
@@ -56,7 +56,7 @@ def locked(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     taken = lease.acquire(arguments)
     observed, _ = _observed(arguments)
-    tags, files = (_tags(arguments), drift.intact(base.of(arguments))) if observed else ({}, [])
+    tags, files = (_tags(), drift.intact(base.of(arguments))) if observed else ({}, [])
     return {**taken, "observed": observed, "tags": tags, "files": files}
 
 
@@ -67,15 +67,9 @@ def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[st
         return None, refused.answer()
 
 
-def _tags(arguments: dict[str, Any]) -> dict[str, str]:
-    """Return the images of the application, as the deployer names them (ops/deploy/compose/images.py)."""
-    names = [
-        f"invops/{arguments['owner']['application']}-*",
-        *(arguments.get("images") or {}).values(),
-    ]
-    filters = [f"--filter=reference={name}" for name in names]
-    shown = ["--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
-    listing = ["image", "ls", *filters, *shown]
+def _tags() -> dict[str, str]:
+    """Return the id of each image by its name: of releases, and of what they stand on."""
+    listing = ["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
     try:
         lines = containers.run(listing, containers.QUICK_SECONDS, check=False).splitlines()
     except Refused:
