@@ -29,6 +29,7 @@ from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.report import Report
+from ops.kernel.settings import addresses
 from ops.kernel.settings.models import Service, Settings
 
 PENDING = "migrations are pending"
@@ -148,7 +149,11 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
 def url(settings: Settings) -> str:
     """Return where the environment is reached."""
     chosen = settings.environment
-    return f"https://{chosen.domain}" if chosen.domain else f"http://127.0.0.1:{chosen.port}"
+    if chosen.domain:
+        return f"https://{chosen.domain}"
+    hosts = [addresses.parse(each).host for each in chosen.hosts] or ["127.0.0.1"]
+    shown = [f"[{host}]" if ":" in host else host for host in hosts]
+    return ", ".join(f"http://{host}:{chosen.port}" for host in shown)
 
 
 def announce(report: Report, settings: Settings) -> Report:
