@@ -173,8 +173,8 @@ def _repository(context: Context) -> str:
 
 
 def _git(context: Context, *words: str) -> str:
-    argv = ["git", *words]
-    found = runner.run(context, argv, cwd=context.settings.folder, reads=True, check=False)
+    quiet = dataclasses.replace(context, output=lambda _: None)  # a folder that is no repository is right, too
+    found = runner.run(quiet, ["git", *words], cwd=context.settings.folder, reads=True, check=False)
     return found.stdout.strip() if found.code == 0 else ""
 
 

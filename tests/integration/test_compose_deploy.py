@@ -22,8 +22,9 @@ def base() -> Iterator[Path]:
 
 
 @pytest.fixture
-def app(base: Path, docker_engine: None) -> Iterator[Small]:
-    with small(base) as made:
+def app(docker_engine: None) -> Iterator[Small]:
+    """Give an application that is not deployed, in a place of its own."""
+    with place() as base, small(base) as made:
         yield made
 
 

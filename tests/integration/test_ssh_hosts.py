@@ -86,7 +86,7 @@ def test_detached_work_goes_on_behind_a_broken_cable(
     made: World, two: list[Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing refuses and nothing answers: only time tells that the connection is lost.
-    for name, value in (("CONNECT", 1.0), ("ALIVE", 1), ("DEAD", 2000)):
+    for name, value in (("CONNECT", 3.0), ("ALIVE", 1), ("DEAD", 2000)):
         monkeypatch.setattr(link, name, value)
     host, given = two[0], context(made, two[:1])
     host.inside("mkdir", "-p", "/tmp/work")

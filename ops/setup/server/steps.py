@@ -105,13 +105,19 @@ def close(context: Context, host: str, port: int) -> None:
 def _confirm(context: Context, machine: Machine, token: str) -> None:
     """Come in through the new rules; a connection that was open before would prove nothing."""
     end = time.monotonic() + CONFIRM
+    lost: OpsError | None = None
     while True:
         machine.close()
         try:
             within = context.within(max(1.0, end - time.monotonic()))
             machine.call(within, "firewall.confirm", {"token": token}, reads=False)
             return
+        except StepFailed as error:
+            if lost is None:
+                raise
+            raise _shut_out(machine, lost) from error
         except (ConnectionFailed, TimeLimitReached) as error:
+            lost = error
             context.deadline.check("confirming the firewall")
             if time.monotonic() < end:
                 time.sleep(_AGAIN)
