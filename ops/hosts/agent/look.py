@@ -78,8 +78,9 @@ def address(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return `model`, the document that this host runs, None for none; it holds secrets."""
-    return {"model": base.read(base.of(arguments) / "model.json") or None}
+    """Return `model`, the document that this host runs (it holds secrets), None for none; `files`: `drift.intact`."""
+    folder = base.of(arguments)
+    return {"model": base.read(folder / "model.json") or None, "files": drift.intact(folder)}
 
 
 def _refuse_foreign(folder: Path, now: Sequence[containers.Container]) -> None:
