@@ -153,7 +153,8 @@ def url(settings: Settings) -> str:
         return f"https://{chosen.domain}"
     hosts = [addresses.parse(each).host for each in chosen.hosts] or ["127.0.0.1"]
     shown = [f"[{host}]" if ":" in host else host for host in hosts]
-    return ", ".join(f"http://{host}:{chosen.port}" for host in shown)
+    port = "" if chosen.port == 80 else f":{chosen.port}"
+    return ", ".join(f"http://{host}{port}" for host in shown)
 
 
 def announce(report: Report, settings: Settings) -> Report:

@@ -173,7 +173,9 @@ def _repository(context: Context) -> str:
 
 
 def _git(context: Context, *words: str) -> str:
-    quiet = dataclasses.replace(context, output=lambda _: None)  # a folder that is no repository is right, too
+    quiet = dataclasses.replace(
+        context, output=lambda _: None
+    )  # a folder that is no repository is right, too
     found = runner.run(quiet, ["git", *words], cwd=context.settings.folder, reads=True, check=False)
     return found.stdout.strip() if found.code == 0 else ""
 

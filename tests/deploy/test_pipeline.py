@@ -14,7 +14,6 @@ name = "shop"
 container = 8000
 [environments.development]
 target = "compose"
-port = 8090
 {where}
 """
 
@@ -22,9 +21,10 @@ port = 8090
 @pytest.mark.parametrize(
     ("where", "address"),
     [
-        ("", "http://127.0.0.1:8090"),
-        ('hosts = ["deploy@web1:2222"]', "http://web1:8090"),
-        ('hosts = ["a@web1", "a@[::1]"]', "http://web1:8090, http://[::1]:8090"),
+        ("", "http://127.0.0.1:8080"),
+        ('hosts = ["deploy@web1:2222"]', "http://web1:8080"),
+        ('hosts = ["a@web1", "a@[::1]"]', "http://web1:8080, http://[::1]:8080"),
+        ('hosts = ["a@web1"]\nport = 80', "http://web1"),
         ('domain = "shop.example.org"', "https://shop.example.org"),
     ],
 )

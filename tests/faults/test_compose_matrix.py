@@ -100,7 +100,9 @@ def harm(lane: Hosted, faults: Sequence[str], code: int) -> None:
                 old, new = new, lane.change()
         again = lane.deploy()
         assert again.code == 0, again.text
-        if "nothing to change" in again.text:  # takes no lock: that of a dead run is for the next change
+        if (
+            "nothing to change" in again.text
+        ):  # takes no lock: that of a dead run is for the next change
             new = lane.change()
             again = lane.deploy()
             assert again.code == 0, again.text

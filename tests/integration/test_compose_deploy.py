@@ -65,6 +65,7 @@ def test_new_versions_and_the_way_back_lose_no_request(site: Small) -> None:
         assert site.version() == second
         ran = site.run("rollback")
         assert ran.code == 0, ran.text
+        assert "web           is warm in slot" in ran.out, ran.out
         assert site.version() == first
     result = load.result()
     assert result.failed == 0, result

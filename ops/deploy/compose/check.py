@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ops.deploy import check, finding, git
-from ops.deploy.compose import fleet, presence, survey, wanted
+from ops.deploy.compose import fleet, images, presence, survey, wanted
 from ops.deploy.compose.survey import Survey
 from ops.deploy.finding import HERE, Finding
 from ops.hosts import http, leases, runner
@@ -80,10 +80,11 @@ def hosts(context: Context) -> Iterator[Finding]:
         if name in down and allowed:
             told = finding.warning(name, "answers", f"{told.found}; it is left out (allow_down)")
         yield told
+    brought = bool(images.proxy(context))
     for each in found.done.values():
         yield from survey.findings(settings, each)
         yield from _lock(each)
-        yield _proxy_image(settings.environment.proxy_image, each)
+        yield _proxy_image(settings.environment.proxy_image, each, brought=brought)
         yield from _health(each)
     if observed := {each.name: each.observed for each in found.done.values() if each.observed}:
         now = fleet.of(observed)
@@ -115,10 +116,12 @@ def _image_here(context: Context, image: str) -> Finding:
     return finding.ok(HERE, "registry", f"a temporary one, {image} is fetched by the deploy")
 
 
-def _proxy_image(image: str, host: Survey) -> Finding:
+def _proxy_image(image: str, host: Survey, *, brought: bool) -> Finding:
     told = host.images["proxy"]
     if told["here"]:
         return finding.ok(host.name, "proxy image", image)
+    if brought:
+        return finding.ok(host.name, "proxy image", f"{image} is brought from here by the deploy")
     if not told["why"]:
         return finding.ok(host.name, "proxy image", f"{image} is fetched by the deploy")
     why = f"{image} is not there and cannot be fetched: {told['why'].splitlines()[-1]}"

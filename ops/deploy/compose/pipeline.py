@@ -137,7 +137,10 @@ def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
     host, slot = moves[0].host, moves[0].slot
     later = dict.fromkeys({*what.settings.services, *what.built}, f"of {what.release}")
     lines = what.derive(slot, later, host.present).changes.lines(host.running)
-    return {name: word for name, _, word in (line.partition(": ") for line in lines)}
+    words = {name: word for name, _, word in (line.partition(": ") for line in lines)}
+    if not moves[0].filled:
+        words |= dict.fromkeys(what.settings.services, f"is warm in slot {slot}")
+    return words
 
 
 def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
