@@ -68,7 +68,7 @@ def measure() -> Composed:
             _new(app)
             _run(app, "deploy")
             idle = _median(lambda: _new(app), lambda: _run(app, "deploy"))
-            rollback = _median(lambda: None, lambda: _run(app, "rollback"))
+            rollback = _median(lambda: _run(app, "deploy"), lambda: _run(app, "rollback"))
             with _load(app.port) as load:
                 loaded = _median(lambda: _new(app), lambda: _run(app, "deploy"))
             crash = median(_crash(app) for _ in range(3))
