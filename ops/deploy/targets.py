@@ -81,7 +81,7 @@ def releases(context: Context) -> Releases:
     if context.settings.environment.target == "compose":
         from ops.deploy.compose import fleet
 
-        now = fleet.observe(context, images=True)
+        now = fleet.observe(context)
         serving = {each.name: each.release for each in now}
         return Releases(
             now.records, serving, {each.id: now.unproved(each.id) for each in now.records}

@@ -28,7 +28,7 @@ class Kept:
         images: Id of the image of each service there.
         references: Where images were fetched from, by digest; nothing without a registry of the user's own.
         digest: Hash of what it is to run.
-        lacks: Services whose image is gone; only known when it was asked for.
+        lacks: Services whose image is gone.
     """
 
     record: Release
@@ -167,17 +167,13 @@ def project(settings: Settings) -> str:
     return f"{settings.app.name}-{settings.name}"
 
 
-def observe(context: Context, *, images: bool = False) -> Fleet:
+def observe(context: Context) -> Fleet:
     """Look at all hosts; changes nothing.
-
-    Args:
-        context: Surroundings.
-        images: Look as well which images of the releases are gone.
 
     Raises:
         OpsError: A host does not answer, or lacks Docker.
     """
-    found = machines.of(context).each(lambda one: _look(context, one, images)).complete()
+    found = machines.of(context).each(lambda one: _look(context, one)).complete()
     return of(found)
 
 
@@ -208,13 +204,12 @@ def left_out(context: Context) -> dict[str, str]:
     return {"left out": "; ".join(found)} if found else {}
 
 
-def _look(context: Context, machine: Machine, images: bool = False) -> dict[str, Any]:
+def _look(context: Context, machine: Machine) -> dict[str, Any]:
     """Return what a host says; what was just told with another question is not asked again."""
     told: dict[str, Any] | None = machine.known.pop("observed", None)
-    if told and not images:
+    if told:
         return told
-    asked = {"project": machine.place.project, "images": images}
-    return machine.call(context, "look.observe", asked, reads=True)
+    return machine.call(context, "look.observe", {"project": machine.place.project}, reads=True)
 
 
 def _host(name: str, found: Mapping[str, Any]) -> Host:

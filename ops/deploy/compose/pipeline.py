@@ -97,7 +97,7 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
         ConfigurationError: There is none that every host can run, or it does not work with the database as it is now.
     """
     settings = context.settings
-    now = fleet.observe(context, images=True)
+    now = fleet.observe(context)
     chosen = kept.choose(context, now, to)
     release = chosen.id
     what, _ = kept.read(context, machines.of(context)[now.hosts[0].name], release)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import hashlib
 import json
 import subprocess
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.hosts.agent import base
 from ops.hosts.agent.errors import Refused
 
 QUICK_SECONDS = 30.0
@@ -148,19 +150,31 @@ def up(model: Path, services: Sequence[str], seconds: float, *, alone: bool) -> 
     compose(model, ["up", *options, *services], seconds)
 
 
-def hashes(model: Path) -> dict[str, str]:
-    """Return the hash of each service's definition, as Compose writes it into the label `HASH`."""
-    document = json.loads(model.read_text("utf-8"))
+def hashes(model: Path, *, keep: bool = False) -> dict[str, str]:
+    """Return the hash of each service's definition, as Compose writes it into the label `HASH`.
+
+    Args:
+        model: The Compose document.
+        keep: Write them beside it, so that nobody asks Compose again while the document stays as it is.
+    """
+    text, beside = model.read_text("utf-8"), model.with_name("hashes.json")
+    known = base.read(beside)
+    of = hashlib.sha256(text.encode()).hexdigest()
+    if known.get("of") == of:
+        return dict(known["hashes"])
+    document = json.loads(text)
     for each in document["services"].values():
-        if SLOT in (
-            each.get("labels") or {}
-        ):  # they start with --no-deps, which is not hashed then
+        # They start with --no-deps, which is not hashed then.
+        if SLOT in (each.get("labels") or {}):
             each.pop("depends_on", None)
     where = ["-f", "-", "--project-directory", str(model.parent)]
     told = run(
         ["compose", *where, "config", "--hash", "*"], QUICK_SECONDS, given=json.dumps(document)
     )
-    return dict(line.split(maxsplit=1) for line in told.splitlines() if line.strip())
+    found = dict(line.split(maxsplit=1) for line in told.splitlines() if line.strip())
+    if keep:
+        base.write(beside, json.dumps({"of": of, "hashes": found}))
+    return found
 
 
 def compose(model: Path, arguments: Sequence[str], seconds: float) -> str:

@@ -18,7 +18,7 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the state of an environment on this host.
 
     Args:
-        arguments: `project`; `images`: look which images of the releases are gone.
+        arguments: `project`.
 
     Returns:
         `containers`; `serving` (slot that gets requests, `mixed`, or empty); `proxy` (None when it does not answer):
@@ -50,7 +50,7 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "document": document or None,
         "slots": {slot: base.read(folder / "slots" / f"{slot}.json") for slot in SLOTS},
         "began": base.read(folder / "slots" / bake.BEFORE),
-        "releases": releases.summaries(folder, images=bool(arguments.get("images"))),
+        "releases": releases.summaries(folder),
         "free": disk.free,
         "total": disk.total,
     }

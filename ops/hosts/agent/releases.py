@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,14 @@ def every(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def summaries(folder: Path, *, images: bool) -> dict[str, Any]:
-    """Return each release without its secrets.
-
-    Args:
-        folder: The environment's.
-        images: Look as well which images are gone: `lacks`, names of services.
-    """
+def summaries(folder: Path) -> dict[str, Any]:
+    """Return each release without its secrets, and which of its images are gone: `lacks`, names of services."""
     kept = every(folder)
-    there = _existing([id for each in kept.values() for id in each["images"].values()], images)
+    there = _existing({id for each in kept.values() for id in each["images"].values()})
     return {
         name: {
             **{key: each[key] for key in ("release", "images", "references", "digest")},
-            "lacks": sorted(
-                key for key, id in each["images"].items() if images and id not in there
-            ),
+            "lacks": sorted(key for key, id in each["images"].items() if id not in there),
         }
         for name, each in kept.items()
     }
@@ -122,10 +116,10 @@ def _still_right(there: dict[str, Any], kept: dict[str, Any]) -> dict[str, str]:
     return {name: there["references"][name] for name in same if name in there["references"]}
 
 
-def _existing(ids: list[str], images: bool) -> set[str]:
-    if not images or not ids:
+def _existing(ids: Collection[str]) -> set[str]:
+    if not ids:
         return set()
-    command = ["image", "inspect", "--format", "{{.Id}}", *sorted(set(ids))]
+    command = ["image", "inspect", "--format", "{{.Id}}", *sorted(ids)]
     return set(containers.run(command, containers.QUICK_SECONDS, check=False).split())
 
 

@@ -63,7 +63,7 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     model = filling.written(arguments)
     now = containers.project(project)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        hashes = pool.submit(containers.hashes, model)
+        hashes = pool.submit(containers.hashes, model, keep=True)
         filling.clean(now, document, slot, arguments["release"])
     filling.place(front, arguments["proxy"])
     filling.others(model, document, now, hashes.result(), until)
@@ -102,7 +102,7 @@ def ground(arguments: dict[str, Any]) -> dict[str, Any]:
     model = filling.written(arguments)
     filling.place(front, arguments["proxy"])
     now = containers.project(document["name"])
-    filling.others(model, document, now, containers.hashes(model), until)
+    filling.others(model, document, now, containers.hashes(model, keep=True), until)
     waiting.others(document["name"], until)
     return {}
 

@@ -119,10 +119,19 @@ def test_removing_what_is_gone_is_fine(docker: Any) -> None:
         containers.remove(["x"])
 
 
-def test_hashes_are_read_by_service(docker: Any, tmp_path: Path) -> None:
+def test_hashes_are_read_by_service_and_asked_for_again_when_the_document_changed(
+    docker: Any, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.json"
+    model.write_text('{"services": {}}')
     docker("printf 'web-blue 01\\ndb 02\\n'")
-    (tmp_path / "model.json").write_text('{"services": {}}')
-    assert containers.hashes(tmp_path / "model.json") == {"web-blue": "01", "db": "02"}
+    assert containers.hashes(model) == {"web-blue": "01", "db": "02"}
+    docker("printf 'db 03\\n'")
+    assert containers.hashes(model, keep=True) == {"db": "03"}
+    docker("printf 'db 04\\n'")
+    assert containers.hashes(model) == {"db": "03"}
+    model.write_text('{"services": {"db": {}}}')
+    assert containers.hashes(model) == {"db": "04"}
 
 
 def test_last_lines_are_both_outputs(docker: Any) -> None:
