@@ -100,10 +100,8 @@ def console(stream: TextIO, task: str, level: str, form: str) -> Callable[[Event
     def observe(event: Event) -> None:
         this = EVENT_LEVELS.get(event.kind, "INFO")
         if LEVELS[this] >= LEVELS[level]:
-            print(
-                line(this, task, redact.CENTRAL.text(describe(event)), form),
-                file=stream,
-                flush=True,
-            )
+            text = line(this, task, redact.CENTRAL.text(describe(event)), form)
+            # Written at once: steps that run at the same time would share a line.
+            print(f"{text}\n", end="", file=stream, flush=True)
 
     return observe

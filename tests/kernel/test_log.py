@@ -146,6 +146,17 @@ def test_the_console_has_the_same_lines(capsys: pytest.CaptureFixture[str]) -> N
     assert levels == ["INFO", "WARNING"]
 
 
+def test_a_line_of_the_console_is_written_at_once_with_its_end() -> None:
+    class Written(io.StringIO):
+        def write(self, text: str) -> int:
+            parts.append(text)
+            return super().write(text)
+
+    parts: list[str] = []
+    log.console(Written(), "deploy", "INFO", "text")(Event("step.started", message="Build"))
+    assert [text for text in parts if text] == parts[:1] and parts[0].endswith("Build\n")
+
+
 def test_a_full_disk_stops_nobody(run_log: log.RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "wb", buffering=0) as full, monkeypatch.context() as patch:
         patch.setattr(run_log, "_stream", full)
