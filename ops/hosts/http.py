@@ -11,12 +11,13 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import httpx
+from typing import TYPE_CHECKING, Any, Final
 
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConfigurationError, ConnectionFailed
+
+if TYPE_CHECKING:
+    import httpx
 
 MAXIMUM_BYTES: Final = 1_000_000
 TAIL: Final = 300
@@ -63,6 +64,8 @@ def get(
         ConfigurationError: The URL is wrong.
         TimeLimitReached: The deadline is used up before it starts.
     """
+    import httpx  # takes as long as the rest of a short command, and most never ask
+
     if deadline is not None:
         deadline.check(f"asking {url}")
         timeout = min(timeout, deadline.remaining())

@@ -19,6 +19,7 @@ from ops.kernel.context import Context
 from ops.kernel.errors import Interrupted, OpsError, TakenOver
 from ops.kernel.settings.models import Settings
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -76,7 +77,7 @@ class Machines:
 
     def each(self, work: Callable[[Machine], T]) -> Outcome[T]:
         """Do `work` for all machines at the same time; all end before this returns."""
-        jobs = {machine.name: _begun(work, machine) for machine in self}
+        jobs = {machine.name: begun(work, machine) for machine in self}
         wait(jobs.values())
         outcome: Outcome[T] = Outcome({}, {})
         for name, job in jobs.items():
@@ -142,13 +143,13 @@ def _all(context: Context) -> tuple[tuple[Any, ...], Machines]:
     return key, found
 
 
-def _begun(work: Callable[[Machine], T], machine: Machine) -> Future[T]:
+def begun(work: Callable[[A], T], about: A) -> Future[T]:
     """Begin work in a thread that a second signal does not wait for."""
     job: Future[T] = Future()
 
     def run() -> None:
         try:
-            job.set_result(work(machine))
+            job.set_result(work(about))
         except BaseException as error:
             job.set_exception(error)
 

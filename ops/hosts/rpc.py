@@ -10,8 +10,6 @@ import xmlrpc.client  # nosec B411
 from pathlib import Path
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
-
 from ops.kernel import guard
 from ops.kernel.errors import ConnectionFailed, StepFailed
 
@@ -36,6 +34,8 @@ class Client:
             ConnectionFailed: The daemon does not answer.
             StepFailed: It refuses.
         """
+        from supervisor.xmlrpc import SupervisorTransport  # most commands never ask the daemon
+
         # A connection for each call: steps that run in parallel must not share one.
         transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
         transport._get_connection = self._connect
@@ -62,6 +62,8 @@ class Client:
         return self.ask(method, *arguments)
 
     def _connect(self) -> Any:
+        from supervisor.xmlrpc import UnixStreamHTTPConnection
+
         connection = UnixStreamHTTPConnection("localhost")
         connection.socketfile = str(self._socket)
         try:

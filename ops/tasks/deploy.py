@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 )
 def deploy(call: Invocation, ref: str = "", override: str | None = None) -> Report:
     """Deploy an environment: back up, migrate, start the new release, switch, check."""
-    from ops.deploy import pipeline, policy, targets
+    from ops.deploy import policy, targets
+
+    policy.check_reason(override)
+    call.settings = targets.ready(call.context())
+    from ops.deploy import pipeline
     from ops.hosts import envlock
 
-    call.settings = targets.ready(call.context())
-    policy.check_reason(override)
     report = call.operate(targets.deploy, lock=envlock.of, ref=ref, override=override or "")
     return pipeline.announce(report, call.settings)
 
@@ -52,11 +54,13 @@ def check(call: Invocation) -> Report:
 )
 def rollback(call: Invocation, to: str = "", override: str | None = None) -> Report:
     """Go back to an earlier release that served well."""
-    from ops.deploy import pipeline, policy, targets
+    from ops.deploy import policy, targets
+
+    policy.check_reason(override)
+    call.settings = targets.ready(call.context())
+    from ops.deploy import pipeline
     from ops.hosts import envlock
 
-    call.settings = targets.ready(call.context())
-    policy.check_reason(override)
     report = call.operate(targets.rollback, lock=envlock.of, to=to, override=override or "")
     return pipeline.announce(report, call.settings)
 

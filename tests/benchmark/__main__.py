@@ -63,10 +63,14 @@ def measure() -> list[Row]:
         Row("scratch PostgreSQL up and down", backups.scratch, "s", 0.5),
         Row("Compose deploy, one host, built before", composed.idle, "s", 3),
         Row("the same under 200 requests a second", composed.loaded, "s", 4.5),
-        Row("docker compose up -d under the same load", composed.naive, "s", None),
-        Row("deploy against docker compose up -d", composed.loaded / composed.naive, "times", 1),
+        Row("the script of the seeds under the same load", composed.naive, "s", None),
+        Row("docker compose up -d alone under the same load", composed.bare, "s", None),
+        Row("deploy against the script", composed.loaded / composed.naive, "times", 1),
         Row(f"requests that failed, deploy, {runs}", composed.failed, "requests", 0),
-        Row(f"docker compose up -d, {runs}", composed.failed_naive, "requests", None),
+        Row(
+            f"script and docker compose up -d, {runs} each", composed.failed_naive, "requests", None
+        ),
+        Row("Compose deploy with a worker, no load", composed.worker, "s", None),
         Row("Compose rollback to the warm slot", composed.rollback, "s", 2),
         Row(f"Compose deploy, {composing.HOSTS} hosts against 1", composed.many, "times", 1.6),
         Row("from the second crash to the deploy's end", composed.crash, "s", 5),

@@ -1,4 +1,7 @@
-"""Deploys of the small application's containers, beside what a small team's script does: `docker compose up -d`.
+"""Deploys of the small application's containers, beside what a small team's script does.
+
+The script is deploy.sh of the seeds without its backup, its migrations and its `down`: build, `docker compose up -d`,
+ask whether it answers. The application is a web service alone, as the peer's was, where nothing else is said.
 
 The image of each version is built before the clock starts, as `docker push` of a pipeline has it; the first deploy,
 which fills caches, is not counted.
@@ -30,6 +33,8 @@ from tests.support.places import free_port, place
 
 RUNS = 5
 HOSTS = 4
+TRIES, PAUSE = 10, 5
+"""How often the script asks, and the seconds before each time. Source: the seeds' deploy.sh, step 7."""
 NEW = 20
 """Requests a second on new connections, beside 200 on kept ones and POSTs of two seconds."""
 _PATIENCE = 60
@@ -40,10 +45,12 @@ class Composed:
     """Medians in seconds, and how many requests failed.
 
     Args:
-        idle: Deploy without load.
-        loaded: Deploy under load; its POSTs are about two seconds of drain.
+        idle: Deploy of a web service without load, as the peer was measured.
+        loaded: The same under load; its POSTs are about two seconds of drain.
         rollback: Back to the warm slot, nothing to drain.
-        naive: The script under the same load, until the new version answers.
+        worker: Deploy of a web service and a worker, which must run for a second before it counts as healthy.
+        naive: The script under the same load.
+        bare: `docker compose up` alone under the same load, until the new version answers.
         crash: From the second crash of a new version to the end of the deploy.
         many: A deploy to `HOSTS` hosts against one to a single host.
         failed: Requests that failed in the deploys under load.
@@ -53,7 +60,9 @@ class Composed:
     idle: float
     loaded: float
     rollback: float
+    worker: float
     naive: float
+    bare: float
     crash: float
     many: float
     failed: int
@@ -65,17 +74,18 @@ def measure() -> Composed:
     with engine.running(), place() as base:
         with small(base) as app:
             _run(app, "deploy")
-            _new(app)
+            worker = _median(lambda: _new(app), lambda: _run(app, "deploy"))
+            app.without_worker()
             _run(app, "deploy")
             idle = _median(lambda: _new(app), lambda: _run(app, "deploy"))
             rollback = _median(lambda: _run(app, "deploy"), lambda: _run(app, "rollback"))
             with _load(app.port) as load:
                 loaded = _median(lambda: _new(app), lambda: _run(app, "deploy"))
             crash = median(_crash(app) for _ in range(3))
-        naive, failed_naive = _naive()
+        naive, bare, failed_naive = _naive()
         many = _many(base)
     failed = load.result().failed
-    return Composed(idle, loaded, rollback, naive, crash, many, failed, failed_naive)
+    return Composed(idle, loaded, rollback, worker, naive, bare, crash, many, failed, failed_naive)
 
 
 def _median(before: Callable[[], object], work: Callable[[], object]) -> float:
@@ -87,7 +97,8 @@ def _median(before: Callable[[], object], work: Callable[[], object]) -> float:
     return median(seconds)
 
 
-def _naive() -> tuple[float, int]:
+def _naive() -> tuple[float, float, int]:
+    """Return the seconds of the script, those of `docker compose up` alone, and the requests that failed."""
     with (
         TemporaryDirectory(prefix="invops-naive-") as folder,
         apps.app(Path(folder) / "app") as app,
@@ -101,11 +112,21 @@ def _naive() -> tuple[float, int]:
             app.compose("up", "--detach")
             assert eventually(lambda: _answers(port), _PATIENCE)
 
+        def script() -> None:
+            app.compose("build", "--quiet")
+            app.compose("up", "--detach")
+            for _ in range(TRIES):
+                time.sleep(PAUSE)
+                if _answers(port):
+                    return
+            raise AssertionError("the script's version does not answer")
+
         new()
         up()
         with _load(port) as load:
-            seconds = _median(new, up)
-        return seconds, load.result().failed
+            bare = _median(new, up)
+            seconds = _median(new, script)
+        return seconds, bare, load.result().failed
 
 
 def _many(base: Path) -> float:

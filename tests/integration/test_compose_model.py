@@ -21,7 +21,7 @@ from ops.kernel.settings.models import Service
 from tests.support.docker.engine import plugins
 
 DATA = Path(__file__).parent / "data" / "compose"
-CONTEXT = Context(settings=None, secrets=None, deadline=Deadline(300))  # type: ignore[arg-type]
+CONTEXT = Context(settings=None, secrets=None, deadline=Deadline(86_400))  # type: ignore[arg-type]
 WEB = Service(container=8000, health="/health")
 WORKER = Service()
 SECRET = "Sup3r$ecret"  # with what Compose would take for a variable

@@ -14,7 +14,7 @@ from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConfigurationError
 from tests.support.docker.engine import plugins
 
-CONTEXT = Context(settings=None, secrets=None, deadline=Deadline(300))  # type: ignore[arg-type]
+CONTEXT = Context(settings=None, secrets=None, deadline=Deadline(86_400))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True, scope="module")

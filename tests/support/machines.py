@@ -127,7 +127,8 @@ def agent_with(verbs: Mapping[str, str]) -> bytes:
         zipfile.ZipFile(io.BytesIO(agent_file.content())) as whole,
         zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for name in sorted({*whole.namelist(), *changed}):
+        compiled = {f"{name}c" for name in changed}
+        for name in sorted({*whole.namelist(), *changed} - compiled):
             archive.writestr(name, changed[name] if name in changed else whole.read(name))
     return made.getvalue()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 
 from ops.deploy import finding
 from ops.deploy.compose import survey
 from ops.deploy.finding import HERE, Finding
-from ops.hosts import home
+from ops.hosts import home, machines
 from ops.kernel.context import Context
 from ops.kernel.errors import ConnectionFailed
 from ops.kernel.settings import limit
@@ -28,7 +29,12 @@ def ready(context: Context) -> Settings:
         OpsError: Something would break the deploy half-way: disk, engine, Compose, clock; or a host refuses us.
     """
     settings = context.settings
-    found = survey.ask(context)
+    machines.of(context)
+    asking = machines.begun(survey.ask, context)
+    # What comes next takes as long to load as the hosts to answer.
+    importlib.import_module("ops.deploy.compose.pipeline")
+    importlib.import_module("ops.kernel.operate")
+    found = asking.result()
     down = {name: e for name, e in found.failed.items() if isinstance(e, ConnectionFailed)}
     if (
         len(down) < len(found.failed)

@@ -239,10 +239,12 @@ def _refuse_serving(front: Proxy, slot: str, expected: str) -> None:
 def _running(project: str, slot: str) -> list[Container]:
     """Return the containers of a slot; workers that were stopped when it was retired start again."""
     mine = [each for each in containers.project(project) if each.slot == slot]
-    containers.start([each.id for each in mine if each.state in ("exited", "created")])
     if not mine:
         raise Refused("failed", f"slot {slot} is empty")
-    return containers.inspected([each.id for each in mine])
+    if stopped := [each.id for each in mine if each.state in ("exited", "created")]:
+        containers.start(stopped)
+        return containers.inspected([each.id for each in mine])
+    return mine
 
 
 def _workers(front: Proxy, mine: Sequence[Container], slot: str) -> list[str]:

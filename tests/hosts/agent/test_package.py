@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import subprocess
 import sys
@@ -60,8 +61,35 @@ def test_archive_has_every_module_and_nothing_of_the_packages_above() -> None:
         above = [archive.read(f"{name}/__init__.py") for name in ("ops", "ops/hosts")]
     folder = agent_file.PACKAGE.replace(".", "/")
     modules = {f"{folder}/{path.name}" for path in FILES}
-    assert names == {"__main__.py", "ops/__init__.py", "ops/hosts/__init__.py", *modules}
+    compiled = {f"{name}c" for name in modules}
+    assert names - compiled == {"__main__.py", "ops/__init__.py", "ops/hosts/__init__.py", *modules}
+    assert names > compiled
     assert above == [b"", b""]
+
+
+@pytest.mark.parametrize(
+    ("magic", "compiled_by"), [(importlib.util.MAGIC_NUMBER, "us"), (b"else", "the host")]
+)
+def test_only_a_host_with_another_python_compiles_the_sources(
+    magic: bytes, compiled_by: str, tmp_path: Path
+) -> None:
+    changed = tmp_path / "agent.zip"
+    with (
+        zipfile.ZipFile(io.BytesIO(agent_file.content())) as whole,
+        zipfile.ZipFile(changed, "w") as archive,
+    ):
+        for name in whole.namelist():
+            data = whole.read(name)
+            archive.writestr(name, magic + data[4:] if name.endswith(".pyc") else data)
+    program = (
+        f"import sys; sys.path.insert(0, {str(changed)!r})\n"
+        f"from {agent_file.PACKAGE} import errors; print(errors.Refused.answer.__code__.co_filename)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    )
+    by_host = told.stdout.startswith(str(changed))
+    assert by_host == (compiled_by == "the host"), told.stdout
 
 
 def test_archive_is_the_same_each_time() -> None:

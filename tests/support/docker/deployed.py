@@ -65,6 +65,16 @@ class Small(Project):
         self.edit("ops.toml", f'MODE = "{now}"', f'MODE = "{mode}"')
         return self.commit(f"{mode} version")
 
+    def without_worker(self) -> None:
+        """Commit a version that is a web service alone."""
+        for file, first, following in (
+            ("ops.toml", "[services.worker]", "[environments"),
+            ("compose.yaml", "  worker:", "  cache:"),
+        ):
+            text = (self.folder / file).read_text(encoding="utf-8")
+            self.put(file, text[: text.index(first)] + text[text.index(following) :])
+        self.commit("without a worker")
+
     def deployed_one(self) -> str:
         """Deploy, which must succeed; return the release that answers then."""
         ran = self.deploy()
