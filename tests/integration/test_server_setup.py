@@ -5,10 +5,9 @@ The tests of this file follow each other on one server: what each of them needs 
 
 from __future__ import annotations
 
-import contextlib
+import json
 import re
 import shlex
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from ops.hosts.ssh import link
 from ops.kernel.errors import ConnectionFailed
 from ops.setup.server import reached, steps
 from tests.support.docker.images import images
-from tests.support.docker.servers import SECRET, Server, server
+from tests.support.docker.servers import SECRET, SETTINGS, Server, server
 from tests.support.local import eventually
 from tests.support.machines import World, world
 from tests.support.places import place
@@ -36,11 +35,12 @@ def bare(docker_engine: None) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def ready(bare: Server) -> Server:
-    """The server after `setup.server`."""
+    """The server after `setup.server`; Docker had settings there already."""
+    bare.settle('{"labels": ["rack=7"]}')
     code, text = bare.setup("--yes")
     assert code == 0, text
     for port in OPEN[1:]:  # named for the certificate: nothing listens there any more
-        assert not reachable(bare, port)
+        assert not bare.reachable(port)
     return bare
 
 
@@ -58,17 +58,6 @@ def deployed(ready: Server) -> Server:
 def made() -> Iterator[World]:
     with world() as one:
         yield one
-
-
-def reachable(site: Server, port: int) -> bool:
-    """Say whether a TCP port of the server answers from outside: silence is none as well."""
-    with contextlib.suppress(OSError), socket.create_connection((site.host.address, port), 2):
-        return True
-    return False
-
-
-def listing(site: Server) -> str:
-    return site.host.inside("nft", "list", "table", "inet", "invops")
 
 
 def test_server_whose_key_is_unknown_is_refused_with_what_to_do(bare: Server) -> None:
@@ -109,6 +98,7 @@ def test_dry_run_shows_everything_and_leaves_the_server_as_it_is(bare: Server) -
     assert code == 10, text
     for words in ("docker.io", "Copy Docker Compose 2.", "debian 12 has none", "user deploy"):
         assert words in text
+    assert "live-restore in /etc/docker/daemon.json (off, there is no such file)" in text
     for words in (bare.base, "but 22 (SSH), 80 and 443", f"certificate for {bare.domain}"):
         assert words in text
     assert SECRET not in text
@@ -128,6 +118,17 @@ def test_dry_run_shows_everything_and_leaves_the_server_as_it_is(bare: Server) -
     assert bare.host.inside(*newer) == ""
 
 
+def test_settings_of_docker_that_are_no_json_are_one_line(bare: Server) -> None:
+    bare.settle('{"labels": ["rack=7"],}')
+    for word in ("--dry-run", "--yes"):
+        code, text = bare.setup(word)
+        assert (code, text.count("error: ")) == (3, 1), text
+        assert f"{SETTINGS} is no JSON: " in text and "line 1 column " in text
+        assert f"python3 -m json.tool {SETTINGS}" in text
+    assert bare.host.inside("cat", SETTINGS) == '{"labels": ["rack=7"],}'
+    bare.host.inside("rm", "-r", "/etc/docker")
+
+
 def test_server_has_all_that_a_deploy_needs(ready: Server) -> None:
     host, file = ready.host, f"/etc/invops/small-{ready.app.environment}.env"
     as_user = f"su - deploy -c {shlex.quote('docker version --format {{.Server.Version}}; docker compose version')}"
@@ -141,6 +142,10 @@ def test_server_has_all_that_a_deploy_needs(ready: Server) -> None:
     assert host.inside(
         "readlink", "/etc/systemd/system/sysinit.target.wants/invops-firewall.service"
     )
+    docker = ("docker", "info", "--format={{.Labels}} {{.LiveRestoreEnabled}}")
+    assert host.inside(*docker) == "[rack=7] true\n"
+    settings = json.loads(host.inside("cat", SETTINGS))
+    assert settings == {"labels": ["rack=7"], "live-restore": True}
     for log in (ready.app.folder / ".ops" / "logs").glob("*.log"):
         assert SECRET not in log.read_text("utf-8")
 
@@ -160,11 +165,13 @@ def test_what_was_changed_by_hand_is_all_that_is_made_again(ready: Server) -> No
         "nft", "add", "rule", "inet", "invops", "input", "tcp", "dport", "9999", "accept"
     )
     ready.host.inside("chmod", "755", ready.base)
+    ready.settle('{"labels": ["rack=8"]}')
     code, text = ready.setup("--yes")
     assert code == 0, text
+    assert "live-restore in /etc/docker/daemon.json (off)" in text
     assert "changed by hand" in text or "but 22 (SSH)" in text
     assert "open to others" in text and "Install packages" not in text
-    assert "9999" not in listing(ready)
+    assert "9999" not in ready.rules()
     assert ready.setup("--dry-run")[1].startswith("nothing to change")
 
 
@@ -190,8 +197,8 @@ def test_ports_that_docker_publishes_are_not_reached_from_outside(ready: Server)
     try:
         host.inside(*run, "--name=one", "-p", "5432:6379", "-p", "80:6379", tag)
         host.inside(*run, "--name=two", "--network=other", "-p", "5433:6379", "-p", "443:6379", tag)
-        assert eventually(lambda: reachable(ready, 443) and reachable(ready, 80), 30)
-        assert [port for port in (*OPEN, *CLOSED) if reachable(ready, port)] == list(OPEN)
+        assert eventually(lambda: ready.reachable(443) and ready.reachable(80), 30)
+        assert [port for port in (*OPEN, *CLOSED) if ready.reachable(port)] == list(OPEN)
         for port in CLOSED:  # they are published, and the host itself reaches them
             host.inside("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}")
         outside = f"exec 3<>/dev/tcp/{ready.acme.address}/14000"
@@ -207,7 +214,7 @@ def test_rules_that_shut_us_out_go_back_by_themselves(
 ) -> None:
     for module, name, value in ((steps, "CONFIRM", 4.0), (link, "CONNECT", 1.0)):
         monkeypatch.setattr(module, name, value)
-    before, address = listing(ready), f"root@{ready.host.address}"
+    before, address = ready.rules(), f"root@{ready.host.address}"
     context = made.context(
         hosts=[address],
         host_keys={ready.host.address: ready.host.fingerprint},
@@ -223,7 +230,7 @@ def test_rules_that_shut_us_out_go_back_by_themselves(
             each.close()
     assert "SSH server" in caught.value.hint
     assert eventually(lambda: ready.host.ssh("true").returncode == 0, 30)
-    assert eventually(lambda: listing(ready) == before, 30)
+    assert eventually(lambda: ready.rules() == before, 30)
     assert ready.setup("--dry-run")[1].startswith("nothing to change")
     assert ready.host.inside("sh", "-c", "ls /etc/invops | grep -c pending", check=False) == "0\n"
 

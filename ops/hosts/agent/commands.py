@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,14 @@ def run(
     if check and done.returncode != 0:
         raise Refused("failed", f"failed: {shown}", last_lines(done.stderr or done.stdout))
     return done
+
+
+def answer(*command: str) -> str:
+    """Return what a command says, empty when it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return ""
+    done = run(command, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def last_lines(text: str) -> str:

@@ -15,6 +15,7 @@ from ops.hosts.agent import (
     certificate,
     firewall,
     lease,
+    server_daemon,
     server_files,
     server_packages,
     server_user,
@@ -38,6 +39,7 @@ ITEMS = {
     "packages": Item(server_packages.missing, server_packages.install),
     "compose": Item(server_packages.compose_lacks, server_packages.install_compose),
     "engine": Item(server_packages.engine_lacks, server_packages.start_engine),
+    "daemon": Item(server_daemon.differs, server_daemon.write),
     "updates": Item(server_packages.updates_lack, server_packages.update_daily),
     "user": Item(server_user.lacks, server_user.make),
     "folder": Item(server_files.folder_differs, server_files.make_folder),
@@ -55,7 +57,8 @@ def look(arguments: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `items`: for each name what differs, empty when nothing does; `system`: "debian 12"; `machine`: "x86_64";
         `compose`: the system's package of Docker Compose, empty when it has none; `ssh_port`: of this connection, as
-        the server sees it, 0 when it is not one; `closing`: TCP ports that listen now and that the firewall closes.
+        the server sees it, 0 when it is not one; `closing`: TCP ports that listen now and that the firewall closes;
+        `stays_off`: why Docker is not to let containers run on without its daemon, empty when it is.
 
     Raises:
         Refused: It is no Debian or Ubuntu, or we are not root.
@@ -75,6 +78,7 @@ def look(arguments: dict[str, Any]) -> dict[str, Any]:
         "compose": server_packages.packaged_compose(*system),
         "ssh_port": port,
         "closing": firewall.closing(port),
+        "stays_off": server_daemon.left_out() if "daemon" in items else "",
     }
 
 

@@ -176,19 +176,12 @@ def update_daily(wanted: dict[str, Any]) -> None:
 
 
 def _engine_version() -> str:
-    return _answer("docker", "version", "--format", "{{.Server.Version}}")
+    return commands.answer("docker", "version", "--format", "{{.Server.Version}}")
 
 
 def _compose_version() -> str:
-    version = _answer("docker", "compose", "version", "--short")
+    version = commands.answer("docker", "compose", "version", "--short")
     return "" if version.startswith("1.") else version
-
-
-def _answer(*command: str) -> str:
-    if shutil.which(command[0]) is None:
-        return ""
-    done = commands.run(command, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _hash(path: Path) -> str:

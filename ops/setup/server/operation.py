@@ -52,13 +52,16 @@ def plan(context: Context, host: str, key: str) -> Plan:
     differs = {name: each for name, each in facts["items"].items() if each}
     name = addresses.parse(text).name
     if not differs:
-        return Plan("setup server", settings.name, name, (), nothing=f"{name} has everything")
+        nothing = f"{name} has everything" + (f" but {_off(facts)}" if facts["stays_off"] else "")
+        return Plan("setup server", settings.name, name, (), nothing=nothing)
     order = [*about.names]
     order.insert(order.index("updates") + 1, "firewall")
     made = tuple(_step(about, text, item, facts) for item in order if item in differs)
     summary = {"server": f"{name}, {facts['system']}", "deploys": f"user {user}"}
     if "firewall" in differs and facts["closing"]:
         summary["closed"] = f"ports that listen now: {', '.join(map(str, facts['closing']))}"
+    if facts["stays_off"]:
+        summary["left out"] = _off(facts)
     seen = {"differs": differs, "port": facts["ssh_port"]}
     return Plan("setup server", settings.name, name, made, seen, summary)
 
@@ -97,12 +100,17 @@ def _step(about: Wanted, host: str, item: str, facts: dict[str, Any]) -> Step:
     )
 
 
+def _off(facts: dict[str, Any]) -> str:
+    return f"live-restore: {facts['stays_off']}"
+
+
 def _title(about: Wanted, item: str) -> str:
     context = about.context
     base = about.base
     return {
         "packages": "Install packages",
         "engine": "Start Docker's engine",
+        "daemon": "Let containers run on without Docker's daemon: live-restore in /etc/docker/daemon.json",
         "user": f"Make user {about.user}, who deploys",
         "folder": f"Make folder {base}",
         "variables": f"Write {wanted.variables_file(context)}",

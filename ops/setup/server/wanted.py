@@ -16,7 +16,10 @@ from ops.setup.server import reached
 
 AGENT: Final = "agent.pyz"
 PLUGIN: Final = "docker-compose"
-ITEMS: Final = ("packages", "compose", "engine", "user", "folder", "variables", "updates")
+ITEMS: Final = (
+    *("packages", "compose", "engine", "daemon"),
+    *("user", "folder", "variables", "updates"),
+)
 
 
 @dataclass(frozen=True)

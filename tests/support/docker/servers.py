@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import tempfile
@@ -15,6 +16,7 @@ from tests.support.docker.deployed import Small, small
 from tests.support.docker.hosts import Host, hosts
 from tests.support.docker.images import image
 
+SETTINGS = "/etc/docker/daemon.json"
 SECRET = "it's hidden $here"
 OPS_TOML = """\
 registry_image = "{registry}"
@@ -56,6 +58,24 @@ class Server:
         """Run `setup.server`; return exit code and output."""
         ran = self.app.run("setup.server", "--host", f"root@127.0.0.1:{self.host.port}", *words)
         return ran.code, ran.text
+
+    def settle(self, text: str) -> None:
+        """Write the settings of Docker's daemon, as an administrator does."""
+        self.host.inside("mkdir", "-p", str(Path(SETTINGS).parent))
+        self.host.inside("tee", SETTINGS, given=text.encode())
+
+    def reachable(self, port: int) -> bool:
+        """Say whether a TCP port answers from outside: silence is none as well."""
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((self.host.address, port), 2),
+        ):
+            return True
+        return False
+
+    def rules(self) -> str:
+        """Return the rules of the firewall."""
+        return self.host.inside("nft", "list", "table", "inet", "invops")
 
     def certificate(self) -> ssl.SSLSocket:
         """Return a connection to the application's HTTPS; the certificate must be one of the ACME server."""
