@@ -188,7 +188,7 @@ def test_connection_lost_inside_each_step_of_a_host(lane: Hosted, steps: list[St
 def test_engine_of_the_host_stopped_at_each_step(lane: Hosted, steps: list[Step]) -> None:
     for step in chosen(steps):
         old = lane.serves()
-        # TERM: after a crash the engine forgets containers that are to run unless somebody stopped them.
+        # TERM: what a kill does is in tests/integration/test_server_daemon.py.
         ran, new = failed_at(lane, step, lane.host.stop_engine)
         if ran.code:  # the last requests of a slot may end without the engine
             assert_clear(ran, 1, "Docker's engine does not answer")
