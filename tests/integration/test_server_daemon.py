@@ -23,7 +23,7 @@ from tests.support.machines import World, world
 from tests.support.places import place
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
-ITEM = {"daemon": {}}
+ITEM: dict[str, dict[str, str]] = {"daemon": {}}
 
 
 @pytest.fixture(scope="module")

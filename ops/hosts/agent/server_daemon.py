@@ -83,7 +83,7 @@ def _taken() -> bool:
     end, told = time.monotonic() + TAKE_SECONDS, False
     while time.monotonic() < end:
         state, daemon = _state(), _daemon()
-        if state is None and not daemon or state is not None and state[1]:
+        if state[1] if state is not None else not daemon:
             return True
         if state is not None and not told:  # before it answers, SIGHUP would end it
             if not daemon:
