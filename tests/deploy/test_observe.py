@@ -30,3 +30,18 @@ def test_slot_to_prepare_and_slot_before(now: Observed, slots: tuple[str, str]) 
 def test_nothing_serves_without_a_proxy() -> None:
     assert observed("blue", "old").release == "old"
     assert Observed(True, False, "blue", Content("old"), Content(), ()).release == ""
+
+
+@pytest.mark.parametrize(
+    ("active", "running", "comes_back", "last"),
+    [
+        ("blue", True, "blue", "old"),
+        ("blue", False, "blue", "old"),
+        ("mixed", True, "green", "new"),
+        ("mixed", True, "blue", "old"),
+        ("", False, "", ""),
+    ],
+)
+def test_what_served_last(active: str, running: bool, comes_back: str, last: str) -> None:
+    slots = (Content("old"), Content("new"))
+    assert Observed(True, running, active, *slots, (), comes_back).last == last

@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.support.project import Project
 
+LEFT = "left by a rollback"
+
 
 def releases(tiny: Project) -> dict[str, str]:
     rows = tiny.json("releases")["releases"]
@@ -31,7 +33,7 @@ def test_rollback_and_forward_again(tiny: Project) -> None:
     back = tiny.run("rollback")
     assert back.code == 0, back.text
     assert tiny.get("/health").json["version"] == second
-    assert releases(tiny) == {third: "good", second: "serves", first: "good"}
+    assert releases(tiny) == {third: LEFT, second: "serves", first: "good"}
 
     assert tiny.run("rollback", "--to", first).code == 0
     assert tiny.get("/health").json["version"] == first
@@ -39,10 +41,35 @@ def test_rollback_and_forward_again(tiny: Project) -> None:
     assert tiny.run("rollback", "--to", "0123456").code == 3
 
     assert tiny.deployed() == third
+    assert releases(tiny) == {third: "serves", second: LEFT, first: "good"}
     # What served until now comes first when going back from a release that was deployed again.
     assert tiny.deployed("--ref", second) == second
     assert tiny.run("rollback").code == 0
     assert tiny.routed() == third
+
+
+def test_way_back_passes_by_what_a_rollback_left(tiny: Project) -> None:
+    first = tiny.deployed()
+    second = changed(tiny, "second")
+    assert tiny.run("rollback").code == 0
+    third = changed(tiny, "third")
+    assert releases(tiny) == {third: "serves", second: LEFT, first: "good"}
+    assert tiny.run("rollback").code == 0
+    assert tiny.routed() == first
+    assert releases(tiny) == {third: LEFT, second: LEFT, first: "serves"}
+    none = tiny.run("rollback")
+    assert none.code == 3
+    assert f"there is no release before {first}" in none.text
+    assert f"a rollback left {third}, {second}" in none.text
+    assert "--to RELEASE" in none.text and "inv releases" in none.text
+    # With a name it is allowed, and the way back from it leads to what it took over from.
+    assert tiny.run("rollback", "--to", third).code == 0
+    assert tiny.run("stop").code == 0
+    assert releases(tiny) == {third: "good", second: LEFT, first: "good"}
+    assert tiny.run("rollback").code == 0, "what served last comes first when nothing does"
+    assert tiny.routed() == third
+    assert tiny.run("rollback").code == 0
+    assert tiny.routed() == first
 
 
 def test_rollback_to_a_release_that_was_described_differently(tiny: Project) -> None:
