@@ -14,6 +14,8 @@ from tests.support.docker.engine import docker
 from tests.support.places import place
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
+LEFT = "left by a rollback"
+"""State of a release that nobody goes back to without naming it."""
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +156,31 @@ def test_failed_release_leaves_no_record(site: Small) -> None:
     assert site.deploy().code == 1
     assert kept(site) == before
     site.release("good")
+
+
+def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) -> None:
+    left = site.version()
+    assert elsewhere.run("rollback").code == 0
+    before = site.version()
+    site.put("extra/page.html", "newest")
+    site.commit("newest")
+    newest = site.deployed_one()
+    assert states(elsewhere) == {newest: "serves", left: LEFT, before: "good"}
+    ran = elsewhere.run("rollback")
+    assert ran.code == 0 and "Record what" not in ran.text, ran.text
+    assert site.version() == before
+    assert states(elsewhere) == {newest: LEFT, left: LEFT, before: "serves"}
+    none = elsewhere.run("rollback")
+    assert none.code == 3 and f"there is no release before {before}" in none.err, none.text
+    assert f"a rollback left {newest}, {left}" in none.err and "--to RELEASE" in none.err
+
+    # With a name both may serve again, and the way back leads to what each took over from.
+    assert elsewhere.run("rollback", "--to", left).code == 0
+    ran = elsewhere.run("rollback", "--to", newest)
+    assert ran.code == 0 and f"Record what {newest} comes after now" in ran.text, ran.text
+    docker("stop", f"{site.project}-invops-proxy-1")
+    assert states(elsewhere) == {newest: "good", left: "good", before: "good"}
+    assert elsewhere.run("rollback").code == 0
+    assert site.version() == newest, "what served last comes first when nothing does"
+    assert elsewhere.run("rollback").code == 0
+    assert site.version() == left
