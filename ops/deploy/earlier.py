@@ -22,6 +22,7 @@ def choose(
     known: Sequence[releases.Release] | None = None,
     *,
     last: str = "",
+    ending: Collection[str] = (),
     lacks: Callable[[str], str] = lambda _: "",
 ) -> releases.Release:
     """Return the release to go back to.
@@ -32,6 +33,8 @@ def choose(
         to: Release id, or the beginning of a commit; empty for the last good one before `serving`.
         known: All releases, newest first; default: those of this machine.
         last: Release that served last, when none does: it comes first then.
+        ending: Releases whose slot was not ended after the switch, because a run was killed. When it was on the way
+            back from one of these to `serving`, that is finished: whoever asks again must not go back twice.
         lacks: Says of a release id why it cannot run again, empty when it can.
 
     Raises:
@@ -47,7 +50,11 @@ def choose(
         if why := lacks(matching[0].id):
             raise ConfigurationError(f"{matching[0].id} cannot serve again", why=why, hint=hint)
         return matching[0]
-    before = [each for each in way_back(known, serving or last) if each.id != serving]
+    begun = [each.id for each in known if each.id in ending and each.id != serving]
+    unfinished = any(each.id == serving for name in begun for each in way_back(known, name))
+    before = way_back(known, serving or last)
+    if not unfinished:
+        before = [each for each in before if each.id != serving]
     reasons = {each.id: lacks(each.id) for each in before}
     possible = next((each for each in before if not reasons[each.id]), None)
     if possible is None:

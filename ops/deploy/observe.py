@@ -58,6 +58,12 @@ class Observed:
         """Release that serves, else the one that served last, empty for none."""
         return self.release or self.content(self.comes_back).release
 
+    @property
+    def ending(self) -> str:
+        """Release in the slot that does not serve but runs, empty for none."""
+        other = places.other(self.active) if self.active in places.SLOTS else ""
+        return "" if self.content(other).stopped else self.content(other).release
+
 
 def observe(context: Context) -> Observed:
     """Look at the environment; changes nothing."""

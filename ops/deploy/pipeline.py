@@ -118,7 +118,7 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
     """
     settings = context.settings
     now = observe.observe(context)
-    release = earlier.choose(settings, now.release, to, last=now.last)
+    release = earlier.choose(settings, now.release, to, last=now.last, ending={now.ending})
     if observe.serves(context, now, release):
         return nothing("rollback", settings, release.id)
     earlier.refuse_incompatible(context, release)

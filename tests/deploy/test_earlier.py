@@ -59,10 +59,8 @@ class History:
                 self._deploy(word.rstrip("!"), good=not word.endswith("!"))
         return self.serving
 
-    def choose(self, to: str = "", **more: str) -> Release:
-        return earlier.choose(
-            self.settings, more.pop("serving", self.serving), to, self.known, **more
-        )
+    def choose(self, to: str = "") -> Release:
+        return earlier.choose(self.settings, self.serving, to, self.known)
 
     def _deploy(self, name: str, *, good: bool) -> None:
         after = earlier.after(self.known, name, {self.serving}, newest=True)
@@ -150,7 +148,27 @@ def test_what_a_rollback_left_is_told_and_may_be_named(history: History) -> None
 @pytest.mark.parametrize("last", ["a", "b"])
 def test_nothing_serves_then_what_served_last_comes_first(history: History, last: str) -> None:
     history.go("a", "b", "<", *(["b"] if last == "b" else []))
-    assert history.choose(serving="", last=last).id == last
+    assert earlier.choose(history.settings, "", "", history.known, last=last).id == last
+
+
+@pytest.mark.parametrize(
+    ("done", "ending", "expected"),
+    [
+        ("z a b <", "b", "a"),  # killed on the way back from b
+        ("z a b < c <", "c", "a"),
+        ("z a b", "a", "a"),  # a deploy was killed
+        ("z a b < c!", "a", "a"),
+        ("z a b <", "", "z"),
+        ("z a b <", "a", "z"),
+        ("z a b <", "gone", "z"),
+    ],
+)
+def test_way_back_that_was_killed_is_finished_first(
+    history: History, done: str, ending: str, expected: str
+) -> None:
+    serving = history.go(*done.split())
+    chosen = earlier.choose(history.settings, serving, "", history.known, ending={ending})
+    assert chosen.id == expected
 
 
 def test_what_cannot_serve_again_is_passed_over_on_the_same_way(history: History) -> None:

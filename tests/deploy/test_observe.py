@@ -45,3 +45,17 @@ def test_nothing_serves_without_a_proxy() -> None:
 def test_what_served_last(active: str, running: bool, comes_back: str, last: str) -> None:
     slots = (Content("old"), Content("new"))
     assert Observed(True, running, active, *slots, (), comes_back).last == last
+
+
+@pytest.mark.parametrize(
+    ("now", "ending"),
+    [
+        (observed("blue", "old"), ""),
+        (observed("blue", "old", "new"), "new"),
+        (observed("green", "old", "new"), "old"),
+        (observed("mixed", "old", "new"), ""),
+        (observed(""), ""),
+    ],
+)
+def test_release_whose_slot_was_not_ended(now: Observed, ending: str) -> None:
+    assert now.ending == ending

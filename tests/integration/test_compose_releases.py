@@ -167,7 +167,7 @@ def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) 
     newest = site.deployed_one()
     assert states(elsewhere) == {newest: "serves", left: LEFT, before: "good"}
     ran = elsewhere.run("rollback")
-    assert ran.code == 0 and "Record what" not in ran.text, ran.text
+    assert ran.code == 0 and "Record what served" not in ran.text, ran.text
     assert site.version() == before
     assert states(elsewhere) == {newest: LEFT, left: LEFT, before: "serves"}
     none = elsewhere.run("rollback")
@@ -177,8 +177,8 @@ def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) 
     # With a name both may serve again, and the way back leads to what each took over from.
     assert elsewhere.run("rollback", "--to", left).code == 0
     ran = elsewhere.run("rollback", "--to", newest)
-    assert ran.code == 0 and f"Record what {newest} comes after now" in ran.text, ran.text
-    docker("stop", f"{site.project}-invops-proxy-1")
+    assert ran.code == 0 and f"Record what served before {newest}" in ran.text, ran.text
+    docker("rm", "--force", f"{site.project}-invops-proxy-1")
     assert states(elsewhere) == {newest: "good", left: "good", before: "good"}
     assert elsewhere.run("rollback").code == 0
     assert site.version() == newest, "what served last comes first when nothing does"

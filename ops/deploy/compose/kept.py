@@ -75,7 +75,10 @@ def choose(context: Context, now: fleet.Fleet, to: str) -> releases.Release:
         )
     known = now.records
     last = next(iter(now.last)) if len(now.last) == 1 else ""
-    found = earlier.choose(context.settings, now.release, to, known, last=last, lacks=now.unproved)
+    ending = {host.slots[host.left].get("release", "") for host in now if host.left and host.served}
+    found = earlier.choose(
+        context.settings, now.release, to, known, last=last, ending=ending, lacks=now.unproved
+    )
     if found.id != now.release:
         earlier.refuse_incompatible(context, found, known)
     return found
@@ -180,7 +183,7 @@ def _as_before(
     mark(context, release, {"after": before})
 
 
-@step(title="Record what {release} comes after now", limit=30, undo=_as_before)
+@step(title="Record what served before {release}", limit=30, undo=_as_before)
 def follow(context: Context, release: str, after: int | None, before: int | None) -> None:
     """Write what serves until now into the record of a newer release that serves again: its way back leads there.
 

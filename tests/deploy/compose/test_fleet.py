@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,19 @@ def test_way_back_passes_by_what_a_rollback_left(context: Context) -> None:
     assert kept.choose(context, now, "y").id == "y"
     down = Fleet(tuple(replace(each, serving="", comes_back="blue") for each in now))
     assert (down.release, kept.choose(context, down, "").id) == ("", "z")
+
+
+@pytest.mark.parametrize(
+    ("more", "chosen"),
+    [({"left": "green", "served": True}, "y"), ({"left": "green"}, "x"), ({}, "x")],
+)
+def test_way_back_that_was_killed_after_its_switch_is_finished(
+    context: Context, more: dict[str, Any], chosen: str
+) -> None:
+    every = {"x": keeps("x", 1), "y": keeps("y", 2, after=1), "z": keeps("z", 3, after=2)}
+    slots = {"blue": {"release": "y"}, "green": {"release": "z"}}
+    one = replace(host("a", "y", **every), slots=slots, **more)
+    assert kept.choose(context, Fleet((one,)), "").id == chosen
 
 
 def test_database_that_went_on_forbids_the_way_back(context: Context) -> None:
