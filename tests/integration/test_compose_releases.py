@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,9 +168,12 @@ def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) 
     site.commit("newest")
     newest = site.deployed_one()
     assert states(elsewhere) == {newest: "serves", left: LEFT, before: "good"}
+    elsewhere.program = [sys.executable, "-m", "tests.faults.run"]
+    killed = elsewhere.run("rollback", FAULT="kill:step.acted:switch:localhost")
+    assert (killed.code, site.version()) == (-signal.SIGKILL, before), killed.text
     ran = elsewhere.run("rollback")
     assert ran.code == 0 and "Record what served" not in ran.text, ran.text
-    assert site.version() == before
+    assert site.version() == before, "what was killed is finished, it goes no further"
     assert states(elsewhere) == {newest: LEFT, left: LEFT, before: "serves"}
     none = elsewhere.run("rollback")
     assert none.code == 3 and f"there is no release before {before}" in none.err, none.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from typing import Any
 
 from tests.support.project import Project
@@ -54,22 +56,24 @@ def test_way_back_passes_by_what_a_rollback_left(tiny: Project) -> None:
     assert tiny.run("rollback").code == 0
     third = changed(tiny, "third")
     assert releases(tiny) == {third: "serves", second: LEFT, first: "good"}
-    assert tiny.run("rollback").code == 0
+    tiny.program = [sys.executable, "-m", "tests.faults.run"]
+    assert tiny.run("rollback", FAULT="kill:step.acted:switch").code == -signal.SIGKILL
     assert tiny.routed() == first
+    finished = tiny.run("rollback")
+    assert finished.code == 0, finished.text
+    assert tiny.routed() == first, "what was killed is finished, it goes no further"
     assert releases(tiny) == {third: LEFT, second: LEFT, first: "serves"}
     none = tiny.run("rollback")
     assert none.code == 3
     assert f"there is no release before {first}" in none.text
     assert f"a rollback left {third}, {second}" in none.text
     assert "--to RELEASE" in none.text and "inv releases" in none.text
-    # With a name it is allowed, and the way back from it leads to what it took over from.
+    # With a name it is allowed, and counts as before.
     assert tiny.run("rollback", "--to", third).code == 0
     assert tiny.run("stop").code == 0
     assert releases(tiny) == {third: "good", second: LEFT, first: "good"}
     assert tiny.run("rollback").code == 0, "what served last comes first when nothing does"
     assert tiny.routed() == third
-    assert tiny.run("rollback").code == 0
-    assert tiny.routed() == first
 
 
 def test_rollback_to_a_release_that_was_described_differently(tiny: Project) -> None:
