@@ -160,6 +160,11 @@ def test_failed_release_leaves_no_record(site: Small) -> None:
     site.release("good")
 
 
+def sequence_before(site: Small, release: str) -> object:
+    path = site.base / "containers" / "releases" / f"{release}.json"
+    return json.loads(path.read_text())["release"]["after"]
+
+
 def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) -> None:
     left = site.version()
     assert elsewhere.run("rollback").code == 0
@@ -181,7 +186,12 @@ def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) 
 
     # With a name both may serve again, and the way back leads to what each took over from.
     assert elsewhere.run("rollback", "--to", left).code == 0
+    after = sequence_before(site, newest)
+    ran = elsewhere.run("rollback", "--to", newest, FAULT="SIGTERM:step.acted:follow")
+    assert (ran.code, site.version()) == (143, left), ran.text
+    assert sequence_before(site, newest) == after, "an undone one leaves no trace"
     ran = elsewhere.run("rollback", "--to", newest)
+    assert sequence_before(site, newest) != after
     assert ran.code == 0 and f"Record what served before {newest}" in ran.text, ran.text
     docker("rm", "--force", f"{site.project}-invops-proxy-1")
     assert states(elsewhere) == {newest: "good", left: "good", before: "good"}
