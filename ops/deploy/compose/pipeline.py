@@ -9,7 +9,6 @@ from ops.deploy import pipeline as common
 from ops.deploy import policy, releases
 from ops.deploy.compose import fleet, images, kept, promote, registry, rollout, steps, wanted
 from ops.deploy.compose.rollout import Move
-from ops.hosts import machines
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -56,7 +55,9 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
         *_ground(what, moves),
         *common.database(context, release),
         *rollout.plan(what, moves, watched=True),
+        # While the old slot ends: the new one has proved itself by then.
         kept.record.step(
+            group="retire",
             release=release,
             before=sorted({host.release for host in now} - {"", release}),
             sequence=kept.newest(now, release),
@@ -103,7 +104,7 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
     now = fleet.observe(context)
     chosen = kept.choose(context, now, to)
     release = chosen.id
-    what, _ = kept.read(context, machines.of(context)[now.hosts[0].name], release)
+    what = kept.ahead(context, now, release)
     moves = rollout.moves(what, now)
     if not moves:
         return common.nothing("rollback", settings, release)
