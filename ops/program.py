@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -11,6 +13,7 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from ops import __version__, tasks
+from ops.kernel import exits
 
 
 class OpsConfig(Config):
@@ -94,10 +97,38 @@ def make(namespace: Collection, name: str) -> OpsProgram:
     )
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the console script."""
+    leave(run())
+
+
+def run() -> int:
+    """Run what the command line says; return the exit code."""
     name = "inv" if sys.argv[0].endswith("program.py") else "invops"
-    make(tasks.collection(), name).run([name, *sys.argv[1:]])
+    try:
+        make(tasks.collection(), name).run([name, *sys.argv[1:]])
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return exits.GENERAL
+        return int(end.code or exits.OK)
+    except BrokenPipeError:
+        return exits.GENERAL
+    return exits.OK
+
+
+def leave(code: int) -> NoReturn:
+    """End the process without taking its modules apart: that takes as long as many a command itself.
+
+    What was registered for the end is done. Source: `mypy.util.hard_exit`, which is there for the same reason.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # whoever read it is gone
+            code = code or exits.GENERAL
+    os._exit(code)
 
 
 if __name__ == "__main__":

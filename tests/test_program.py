@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -175,9 +177,39 @@ def test_the_program_is_called_as_it_was_started(
 ) -> None:
     for started, name in (("/x/ops/program.py", "inv"), ("/venv/bin/invops", "invops")):
         monkeypatch.setattr(sys, "argv", [started, "nope"])
-        with pytest.raises(SystemExit):
-            program.main()
+        assert program.run() == 3
         assert f"try: {name} --list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--list"], ["config.show", "--env", "local"], ["nope"]])
+def test_a_reader_that_is_gone_is_no_traceback(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "ops.toml").write_text('[app]\nname = "demo"\ndefault_environment = "local"\n')
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "ops.program", *words],
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode in (1, 3)
+
+
+def test_what_is_registered_for_the_end_is_done_and_output_is_whole(tmp_path: Path) -> None:
+    program_ = (
+        "import atexit, pathlib, sys; from ops import program\n"
+        f"atexit.register(pathlib.Path({str(tmp_path / 'done')!r}).touch)\n"
+        "print('x' * 100_000)\n"
+        "program.leave(7)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program_], capture_output=True, check=False)
+    assert (ran.returncode, len(ran.stdout)) == (7, 100_001)
+    assert (tmp_path / "done").exists()
 
 
 def test_there_is_no_task_without_a_word(run: Command) -> None:

@@ -28,9 +28,7 @@ class Unpacked:
     before: dict[str, Any] | None
 
 
-def _exists(
-    context: Context, release: str, commit: str, ref: str, tree: str, dirty: bool
-) -> Done | None:
+def _exists(context: Context, release: str, **_: object) -> Done | None:
     there = releases.known(context.settings, release)
     if there is None or there != releases.described_today(context.settings, there):
         return None
@@ -48,9 +46,25 @@ def _forget(context: Context, result: dict[str, Any] | None, release: str, **_: 
 
 @step(title="Unpack release {release}", limit=minutes(2), check=_exists, undo=_forget)
 def checkout(
-    context: Context, release: str, commit: str, ref: str, tree: str, dirty: bool
+    context: Context,
+    release: str,
+    commit: str,
+    ref: str,
+    tree: str,
+    dirty: bool,
+    after: int | None,
 ) -> Unpacked:
-    """Unpack the tree into the release's folder; the record is written last, so half a folder is never a release."""
+    """Unpack the tree into the release's folder; the record is written last, so half a folder is never a release.
+
+    Args:
+        context: Surroundings.
+        release: Id.
+        commit: Full hash.
+        ref: What was asked for.
+        tree: Hash of the tree.
+        dirty: Whether it holds uncommitted work.
+        after: What the way back from it leads to, see `earlier.after`.
+    """
     settings = context.settings
     path = releases.folder(settings, release)
     mode = 0o755 if account.lookup() else 0o700
@@ -78,6 +92,7 @@ def checkout(
             version_variable=settings.app.version_variable,
             requirements=releases.lock_hash(settings, release),
             builds=_builds(context, revision),
+            after=after,
             **_history(before),
         ),
     )

@@ -39,7 +39,9 @@ def _state(release: Release, found: targets.Releases) -> str:
     if not release.good:
         return "never served"
     why = found.lacks.get(release.id, "")
-    return f"cannot serve again: {why}" if why else "good"
+    if why:
+        return f"cannot serve again: {why}"
+    return "good" if release.id in found.back else "left by a rollback"
 
 
 def _shown(release: Release, state: str) -> str:

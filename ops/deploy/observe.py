@@ -22,6 +22,7 @@ class Observed:
         blue: Content of the blue slot.
         green: Content of the green slot.
         good: Ids of the releases that ever served well.
+        comes_back: Slot that a proxy which restarts would serve, empty for none.
     """
 
     daemon: bool
@@ -30,6 +31,7 @@ class Observed:
     blue: slots.Content
     green: slots.Content
     good: tuple[str, ...]
+    comes_back: str = ""
 
     def content(self, slot: str) -> slots.Content:
         """Return the content of a slot, an empty one for no slot."""
@@ -51,6 +53,17 @@ class Observed:
         """Release that serves, empty for none."""
         return self.content(self.active).release if self.proxy else ""
 
+    @property
+    def last(self) -> str:
+        """Release that serves, else the one that served last, empty for none."""
+        return self.release or self.content(self.comes_back).release
+
+    @property
+    def ending(self) -> str:
+        """Release in the slot that does not serve but runs, empty for none."""
+        other = places.other(self.active) if self.active in places.SLOTS else ""
+        return "" if self.content(other).stopped else self.content(other).release
+
 
 def observe(context: Context) -> Observed:
     """Look at the environment; changes nothing."""
@@ -62,6 +75,7 @@ def observe(context: Context) -> Observed:
         blue=slots.content(context, "blue"),
         green=slots.content(context, "green"),
         good=tuple(each.id for each in releases.all_of(settings) if each.good),
+        comes_back=proxy.comes_back(settings),
     )
 
 

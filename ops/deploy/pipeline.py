@@ -57,6 +57,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
     verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
     slot, before = observe.choose(now, release)
     previous = now.content(before).release
+    after = earlier.after(releases.all_of(settings), release, {now.last}, newest=True)
     steps = [
         preflight.check.step(port=settings.environment.port),
         *hostsetup.steps(context),
@@ -66,6 +67,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
             ref=revision.ref,
             tree=revision.tree,
             dirty=revision.dirty,
+            after=after,
         ),
         *hooks(settings, release, "before_build"),
         *_build(release, settings.services, python=settings.python is not None),
@@ -76,6 +78,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
             release=release,
             backup=Ref("backup", "id") if settings.migrations else None,
             newest=True,
+            after=after,
         ),
         prune.prune.step(keep=[each for each in (release, previous) if each]),
     ]
@@ -115,20 +118,21 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
     """
     settings = context.settings
     now = observe.observe(context)
-    release = earlier.choose(settings, now.release, to)
+    release = earlier.choose(settings, now.release, to, last=now.last, ending={now.ending})
     if observe.serves(context, now, release):
         return nothing("rollback", settings, release.id)
     earlier.refuse_incompatible(context, release)
     found = policy.findings_of_rollback(context)
     verdict = policy.judge(context, found, override, "rollback")
     slot, before = observe.choose(now, release.id)
+    after = earlier.after(releases.all_of(settings), release.id, {now.last}, newest=False)
     services = {name: release.service(name) for name in release.services}
     steps = [
         preflight.check.step(port=settings.environment.port),
         *hostsetup.steps(context),
         *_build(release.id, services, python=bool(release.requirements)),
         *_roll_out(settings, release.id, slot, before),
-        releases.record.step(release=release.id, backup=None, newest=False),
+        releases.record.step(release=release.id, backup=None, newest=False, after=after),
     ]
     summary = {
         "release": release.id,

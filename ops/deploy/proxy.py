@@ -31,6 +31,11 @@ def serving(settings: Settings) -> str:
     driver = of(settings)
     if driver.running():
         return driver.active_slot() or ""
+    return comes_back(settings)
+
+
+def comes_back(settings: Settings) -> str:
+    """Return the slot that a proxy which restarts would serve, empty for none."""
     path = _file(settings)
     return haproxy.active_in(path.read_text()) if path.is_file() else ""
 

@@ -43,6 +43,8 @@ class Release:
         breaks_older: Whether these break the releases before it.
         backup: Id of the backup made before them.
         left_out: Hosts that its last deploy left alone, and why.
+        after: Sequence of what served until it came: a way back from it passes by those between, which a rollback
+            left. None where nobody knows, as in records of before: all that are older are on its way back.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Release:
     breaks_older: bool = False
     backup: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
+    after: int | None = None
 
     def service(self, name: str) -> Service:
         """Return the description of one service."""
@@ -194,7 +197,9 @@ def lock_hash(settings: Settings, release: str) -> str:
 
 
 @step(title="Record the release as good", limit=30)
-def record(context: Context, release: str, backup: str | None, newest: bool) -> None:
+def record(
+    context: Context, release: str, backup: str | None, newest: bool, after: int | None
+) -> None:
     """Mark the release as one that served, so that a rollback may choose it.
 
     Args:
@@ -202,11 +207,12 @@ def record(context: Context, release: str, backup: str | None, newest: bool) -> 
         release: The release.
         backup: Id of the backup made before its migrations.
         newest: Whether it comes last now, also one from before: the way back leads to what served until now.
+        after: What the way back from it leads to, see `earlier.after`.
     """
     settings = context.settings
     there = load(settings, release)
     made = replace(there, good=True, backup=backup or there.backup)
-    made = replace(made, left_out=dict(settings.left_out))
+    made = replace(made, left_out=dict(settings.left_out), after=after)
     if newest and made.sequence < next_sequence(settings) - 1:
         made = replace(
             made, sequence=next_sequence(settings), created=time.time(), actor=context.actor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,11 +69,13 @@ class Releases:
         records: Newest first.
         serving: By host: the release that serves there.
         lacks: Why a release cannot serve again, by release.
+        back: Releases on the way back from what serves, see `earlier.way_back`; a rollback left the other good ones.
     """
 
     records: Sequence[Release]
     serving: Mapping[str, str]
     lacks: Mapping[str, str]
+    back: Collection[str]
 
 
 def releases(context: Context) -> Releases:
@@ -83,13 +85,20 @@ def releases(context: Context) -> Releases:
 
         now = fleet.observe(context)
         serving = {each.name: each.release for each in now}
-        return Releases(
-            now.records, serving, {each.id: now.unproved(each.id) for each in now.records}
-        )
+        lacks = {each.id: now.unproved(each.id) for each in now.records}
+        return Releases(now.records, serving, lacks, _back(now.records, now.last))
     from ops.deploy import observe
     from ops.deploy.releases import all_of
 
-    return Releases(all_of(context.settings), {"": observe.observe(context).release}, {})
+    here, known = observe.observe(context), all_of(context.settings)
+    return Releases(known, {"": here.release}, {}, _back(known, {here.last}))
+
+
+def _back(known: Sequence[Release], last: Collection[str]) -> set[str]:
+    """Return the releases on the way back from what serves or served last on any host."""
+    from ops.deploy import earlier
+
+    return {each.id for start in last or {""} for each in earlier.way_back(known, start)}
 
 
 def unproved(context: Context, release: str) -> str:

@@ -30,7 +30,9 @@ def commit(git: Git, tmp_path: Path) -> str:
 def unpack(context: Context, commit: str, git: Git) -> releases.Release:
     name = commit[:12]
     tree = git("rev-parse", f"{commit}^{{tree}}")
-    checkout.checkout(context, release=name, commit=commit, ref="main", tree=tree, dirty=False)
+    checkout.checkout(
+        context, release=name, commit=commit, ref="main", tree=tree, dirty=False, after=7
+    )
     return releases.load(context.settings, name)
 
 
@@ -40,6 +42,7 @@ def test_record_says_what_the_release_is_made_of(
     context = context_of(BUILT)
     made = unpack(context, commit, git)
     assert (made.commit, made.ref, made.sequence, made.good) == (commit, "main", 1, False)
+    assert made.after == 7
     assert set(made.services) == {"web", "other", "pages"}
     assert set(made.builds) == {"pages"} and made.requirements == ""
     assert releases.described_today(context.settings, made) == made

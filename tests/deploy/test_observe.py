@@ -30,3 +30,32 @@ def test_slot_to_prepare_and_slot_before(now: Observed, slots: tuple[str, str]) 
 def test_nothing_serves_without_a_proxy() -> None:
     assert observed("blue", "old").release == "old"
     assert Observed(True, False, "blue", Content("old"), Content(), ()).release == ""
+
+
+@pytest.mark.parametrize(
+    ("active", "running", "comes_back", "last"),
+    [
+        ("blue", True, "blue", "old"),
+        ("blue", False, "blue", "old"),
+        ("mixed", True, "green", "new"),
+        ("mixed", True, "blue", "old"),
+        ("", False, "", ""),
+    ],
+)
+def test_what_served_last(active: str, running: bool, comes_back: str, last: str) -> None:
+    slots = (Content("old"), Content("new"))
+    assert Observed(True, running, active, *slots, (), comes_back).last == last
+
+
+@pytest.mark.parametrize(
+    ("now", "ending"),
+    [
+        (observed("blue", "old"), ""),
+        (observed("blue", "old", "new"), "new"),
+        (observed("green", "old", "new"), "old"),
+        (observed("mixed", "old", "new"), ""),
+        (observed(""), ""),
+    ],
+)
+def test_release_whose_slot_was_not_ended(now: Observed, ending: str) -> None:
+    assert now.ending == ending

@@ -12,6 +12,13 @@ from tests.faults.lanes import Lanes, Moment, moments
 from tests.support.docker.engine import running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one process, one after the other, the tests of a file, and all that need Docker: some stop it."""
+    for item in items:
+        needs_docker = "docker_engine" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("docker" if needs_docker else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[None]:
     """Say that a test needs Docker; an engine that was started for the tests stops after the last."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from tests.support.docker.engine import docker
 from tests.support.places import place
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
+LEFT = "left by a rollback"
+"""State of a release that nobody goes back to without naming it."""
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +158,44 @@ def test_failed_release_leaves_no_record(site: Small) -> None:
     assert site.deploy().code == 1
     assert kept(site) == before
     site.release("good")
+
+
+def sequence_before(site: Small, release: str) -> object:
+    path = site.base / "containers" / "releases" / f"{release}.json"
+    return json.loads(path.read_text())["release"]["after"]
+
+
+def test_way_back_passes_by_what_a_rollback_left(site: Small, elsewhere: Small) -> None:
+    left = site.version()
+    assert elsewhere.run("rollback").code == 0
+    before = site.version()
+    site.put("extra/page.html", "newest")
+    site.commit("newest")
+    newest = site.deployed_one()
+    assert states(elsewhere) == {newest: "serves", left: LEFT, before: "good"}
+    elsewhere.program = [sys.executable, "-m", "tests.faults.run"]
+    killed = elsewhere.run("rollback", FAULT="kill:step.acted:switch:localhost")
+    assert (killed.code, site.version()) == (-signal.SIGKILL, before), killed.text
+    ran = elsewhere.run("rollback")
+    assert ran.code == 0 and "Record what served" not in ran.text, ran.text
+    assert site.version() == before, "what was killed is finished, it goes no further"
+    assert states(elsewhere) == {newest: LEFT, left: LEFT, before: "serves"}
+    none = elsewhere.run("rollback")
+    assert none.code == 3 and f"there is no release before {before}" in none.err, none.text
+    assert f"a rollback left {newest}, {left}" in none.err and "--to RELEASE" in none.err
+
+    # With a name both may serve again, and the way back leads to what each took over from.
+    assert elsewhere.run("rollback", "--to", left).code == 0
+    after = sequence_before(site, newest)
+    ran = elsewhere.run("rollback", "--to", newest, FAULT="SIGTERM:step.acted:follow")
+    assert (ran.code, site.version()) == (143, left), ran.text
+    assert sequence_before(site, newest) == after, "an undone one leaves no trace"
+    ran = elsewhere.run("rollback", "--to", newest)
+    assert sequence_before(site, newest) != after
+    assert ran.code == 0 and f"Record what served before {newest}" in ran.text, ran.text
+    docker("rm", "--force", f"{site.project}-invops-proxy-1")
+    assert states(elsewhere) == {newest: "good", left: "good", before: "good"}
+    assert elsewhere.run("rollback").code == 0
+    assert site.version() == newest, "what served last comes first when nothing does"
+    assert elsewhere.run("rollback").code == 0
+    assert site.version() == left

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker.engine import docker
-from tests.support.load import Load
 from tests.support.slots import OTHER, Site, Told, another, site
 
 
@@ -26,28 +25,6 @@ def here(shared: Site) -> Site:
     """An environment in which one release serves."""
     shared.settle()
     return shared
-
-
-def test_deploys_under_load_lose_nothing(here: Site) -> None:
-    versions = []
-    with Load("127.0.0.1", here.port, "/", "/slow", limit=280) as load:
-        for _ in range(2):
-            versions.append(another(here))
-            here.deploy(versions[-1])
-        for mode, words in (("crash", "crashed"), ("sick", "unhealthy")):
-            idle = OTHER[here.serving()]
-            with pytest.raises(Told, match=words):
-                here.prepare(f"bad-{mode}", idle, mode)
-            here.verb("evidence.keep", slot=idle, run="r1")
-            here.verb("slots.clear", slot=idle)
-        versions.append(another(here))
-        here.deploy(versions[-1])
-    counts = load.result()
-    print(counts)
-    assert counts.failed == 0, counts
-    assert counts.posts > 10 and counts.new > 1000
-    answered = {json.loads(body)["version"] for body in counts.bodies}
-    assert answered == {"1", "2"}
 
 
 def test_a_crash_loop_ends_the_wait_and_shows_the_last_words(here: Site) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from typing import Any
 
 from tests.support.project import Project
+
+LEFT = "left by a rollback"
 
 
 def releases(tiny: Project) -> dict[str, str]:
@@ -31,7 +35,7 @@ def test_rollback_and_forward_again(tiny: Project) -> None:
     back = tiny.run("rollback")
     assert back.code == 0, back.text
     assert tiny.get("/health").json["version"] == second
-    assert releases(tiny) == {third: "good", second: "serves", first: "good"}
+    assert releases(tiny) == {third: LEFT, second: "serves", first: "good"}
 
     assert tiny.run("rollback", "--to", first).code == 0
     assert tiny.get("/health").json["version"] == first
@@ -39,9 +43,36 @@ def test_rollback_and_forward_again(tiny: Project) -> None:
     assert tiny.run("rollback", "--to", "0123456").code == 3
 
     assert tiny.deployed() == third
+    assert releases(tiny) == {third: "serves", second: LEFT, first: "good"}
     # What served until now comes first when going back from a release that was deployed again.
     assert tiny.deployed("--ref", second) == second
     assert tiny.run("rollback").code == 0
+    assert tiny.routed() == third
+
+
+def test_way_back_passes_by_what_a_rollback_left(tiny: Project) -> None:
+    first = tiny.deployed()
+    second = changed(tiny, "second")
+    assert tiny.run("rollback").code == 0
+    third = changed(tiny, "third")
+    assert releases(tiny) == {third: "serves", second: LEFT, first: "good"}
+    tiny.program = [sys.executable, "-m", "tests.faults.run"]
+    assert tiny.run("rollback", FAULT="kill:step.acted:switch").code == -signal.SIGKILL
+    assert tiny.routed() == first
+    finished = tiny.run("rollback")
+    assert finished.code == 0, finished.text
+    assert tiny.routed() == first, "what was killed is finished, it goes no further"
+    assert releases(tiny) == {third: LEFT, second: LEFT, first: "serves"}
+    none = tiny.run("rollback")
+    assert none.code == 3
+    assert f"there is no release before {first}" in none.text
+    assert f"a rollback left {third}, {second}" in none.text
+    assert "--to RELEASE" in none.text and "inv releases" in none.text
+    # With a name it is allowed, and counts as before.
+    assert tiny.run("rollback", "--to", third).code == 0
+    assert tiny.run("stop").code == 0
+    assert releases(tiny) == {third: "good", second: LEFT, first: "good"}
+    assert tiny.run("rollback").code == 0, "what served last comes first when nothing does"
     assert tiny.routed() == third
 
 

@@ -50,7 +50,8 @@ class Host:
         present: The Compose document that it runs, None for none; holds secrets.
         changed: What was changed by hand and a deploy puts right: services, and files of invops.
         retry_after: Seconds of the maintenance page that is on, else 0.
-        comes_back: Slot that a proxy which restarts would serve, empty for none.
+        comes_back: Slot that a proxy which restarts would serve; of one that is down the one that got requests last;
+            empty for none.
         structure: Of the routes that its proxy has, empty for none.
         left: Slot that does not serve and was not retired: requests or workers are in it; empty for none.
         served: Whether `left` is what served until the other one did.
@@ -74,6 +75,11 @@ class Host:
     def release(self) -> str:
         """Release that serves, empty for none."""
         return str(self.slots.get(self.serving, {}).get("release", ""))
+
+    @property
+    def last(self) -> str:
+        """Release that serves, else the one that served last, empty for none."""
+        return self.release or str(self.slots.get(self.comes_back, {}).get("release", ""))
 
     def choose(self, release: str) -> tuple[str, str]:
         """Return the slot to fill and the slot that serves now (empty for none).
@@ -113,6 +119,11 @@ class Fleet:
         """Release that all hosts serve, empty for none or several."""
         found = {each.release for each in self.hosts}
         return found.pop() if len(found) == 1 else ""
+
+    @property
+    def last(self) -> set[str]:
+        """Releases that serve, or served last where none does."""
+        return {each.last for each in self} - {""}
 
     @property
     def commit(self) -> str | None:
@@ -215,6 +226,7 @@ def _look(context: Context, machine: Machine) -> dict[str, Any]:
 def _host(name: str, found: Mapping[str, Any]) -> Host:
     front, serving, slots = found["proxy"] or {}, found["serving"], found["slots"]
     left = _other(serving) if serving in SLOTS and _other(serving) in _busy(found) else ""
+    turn = found["began"]
     began = (serving, left, slots[left].get("release") if left else None)
     states: dict[str, set[str]] = {}
     for each in found["containers"]:
@@ -230,10 +242,10 @@ def _host(name: str, found: Mapping[str, Any]) -> Host:
         frozenset(found["changed"]),
         front.get("retry_after", 0),
         releases=kept,
-        comes_back=front.get("comes_back", ""),
+        comes_back=front.get("comes_back", turn.get("slot", "")),
         structure=front.get("structure", ""),
         left=left,
-        served=began == tuple(found["began"].get(key) for key in ("slot", "before", "release")),
+        served=began == tuple(turn.get(key) for key in ("slot", "before", "release")),
     )
 
 

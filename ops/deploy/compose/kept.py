@@ -24,15 +24,22 @@ from ops.kernel.steps import step
 
 HISTORY = ("sequence", "migrations", "breaks_older", "backup")
 """What a release's record keeps when the release is deployed again."""
+_read: dict[tuple[Path, str, str, str], wanted.Wanted] = {}
 
 
 def history(now: fleet.Fleet, release: str) -> dict[str, Any]:
-    """Return what the hosts know of a release, and its number: the next one for a new release."""
+    """Return what the hosts know of a release, its number (the next one for a new release), and what was before it."""
     records = now.records
     known = next((each for each in records if each.id == release), None)
+    before = {"after": after(now, release, newest=True)}
     if known is None:
-        return {"sequence": following(records)}
-    return {name: getattr(known, name) for name in HISTORY}
+        return {"sequence": following(records), **before}
+    return {**{name: getattr(known, name) for name in HISTORY}, **before}
+
+
+def after(now: fleet.Fleet, release: str, *, newest: bool) -> int | None:
+    """Return what the record of a release is to say of what served until it came, see `earlier.after`."""
+    return earlier.after(now.records, release, now.last, newest=newest)
 
 
 def newest(now: fleet.Fleet, release: str) -> int:
@@ -68,7 +75,11 @@ def choose(context: Context, now: fleet.Fleet, to: str) -> releases.Release:
             hint=f"name one that all have: inv rollback --env {context.settings.name} --to RELEASE",
         )
     known = now.records
-    found = earlier.choose(context.settings, now.release, to, known, lacks=now.unproved)
+    last = next(iter(now.last)) if len(now.last) == 1 else ""
+    ending = {host.slots[host.left].get("release", "") for host in now if host.left and host.served}
+    found = earlier.choose(
+        context.settings, now.release, to, known, last=last, ending=ending, lacks=now.unproved
+    )
     if found.id != now.release:
         earlier.refuse_incompatible(context, found, known)
     return found
@@ -123,7 +134,12 @@ def mark(context: Context, release: str, facts: Mapping[str, Any]) -> None:
 
 @step(title="Record the release as good on the hosts, remove old ones", limit=minutes(3))
 def record(
-    context: Context, release: str, before: list[str], sequence: int, backup: str | None
+    context: Context,
+    release: str,
+    before: list[str],
+    sequence: int,
+    backup: str | None,
+    after: int | None,
 ) -> None:
     """Mark the release as one that served, so that a rollback may choose it; then remove what nothing needs any more.
 
@@ -133,10 +149,12 @@ def record(
         before: Releases that served until now: they stay.
         sequence: Its number: the newest, also of one from before, since the way back leads to what served until now.
         backup: Id of the backup made before its migrations.
+        after: What the way back from it leads to.
     """
     facts: dict[str, Any] = {
         "good": True,
         "sequence": sequence,
+        "after": after,
         "actor": context.actor,
         "left_out": dict(context.settings.left_out),
         **({"backup": backup} if backup else {}),
@@ -160,6 +178,25 @@ def record(
     _tidy(context, {release, *before})
 
 
+def _as_before(
+    context: Context, result: object, release: str, before: int | None, **_: object
+) -> None:
+    mark(context, release, {"after": before})
+
+
+@step(title="Record what served before {release}", limit=30, undo=_as_before)
+def follow(context: Context, release: str, after: int | None, before: int | None) -> None:
+    """Write what serves until now into the record of a newer release that serves again: its way back leads there.
+
+    Args:
+        context: Surroundings.
+        release: The newer one.
+        after: What the way back from it leads to now.
+        before: What it led to until now.
+    """
+    mark(context, release, {"after": after})
+
+
 def _tidy(context: Context, keep: set[str]) -> None:
     """Remove what this machine has of releases that are too old; what the hosts need of them, they have."""
     for each in prune.superfluous(context.settings, keep):
@@ -168,6 +205,15 @@ def _tidy(context: Context, keep: set[str]) -> None:
         except OpsError as error:
             context.note(f"could not remove the images of {each.id}: {error}")
     prune.tidy(context, keep)
+
+
+def ahead(context: Context, now: fleet.Fleet, release: str) -> wanted.Wanted:
+    """Return a release as the first host keeps it; it is asked once, for what it keeps has a name by its content."""
+    host = now.hosts[0]
+    key = (context.settings.folder, context.settings.name, release, host.releases[release].digest)
+    if key not in _read:
+        _read[key] = read(context, machines.of(context)[host.name], release)[0]
+    return _read[key]
 
 
 def read(context: Context, machine: Machine, release: str) -> tuple[wanted.Wanted, dict[str, Any]]:

@@ -9,7 +9,6 @@ from ops.deploy import pipeline as common
 from ops.deploy import policy, releases
 from ops.deploy.compose import fleet, images, kept, promote, registry, rollout, steps, wanted
 from ops.deploy.compose.rollout import Move
-from ops.hosts import machines
 from ops.kernel.context import Context
 from ops.kernel.plan import Plan, Ref, Step
 from ops.kernel.settings.models import Settings
@@ -41,6 +40,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
     verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
     registry.check(context)
     final = ahead.irreversible(context, revision, now.commit)
+    history = kept.history(now, release)
     plan = [
         checkout.checkout.step(
             release=release,
@@ -48,17 +48,21 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
             ref=revision.ref,
             tree=revision.tree,
             dirty=revision.dirty,
+            after=history["after"],
         ),
         *_images(settings, release, verdict),
-        kept.describe.step(release=release, history=kept.history(now, release)),
+        kept.describe.step(release=release, history=history),
         *_ground(what, moves),
         *common.database(context, release),
         *rollout.plan(what, moves, watched=True),
+        # While the old slot ends: the new one has proved itself by then.
         kept.record.step(
+            group="retire",
             release=release,
             before=sorted({host.release for host in now} - {"", release}),
             sequence=kept.newest(now, release),
             backup=Ref("backup", "id") if settings.migrations else None,
+            after=history["after"],
         ),
     ]
     summary = {
@@ -100,13 +104,17 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
     now = fleet.observe(context)
     chosen = kept.choose(context, now, to)
     release = chosen.id
-    what, _ = kept.read(context, machines.of(context)[now.hosts[0].name], release)
+    what = kept.ahead(context, now, release)
     moves = rollout.moves(what, now)
     if not moves:
         return common.nothing("rollback", settings, release)
     found = policy.findings_of_rollback(context)
     verdict = policy.judge(context, found, override, "rollback")
-    plan = [*_for_hooks(settings, chosen), *rollout.plan(what, moves, watched=False)]
+    plan = [
+        *_for_hooks(settings, chosen),
+        *rollout.plan(what, moves, watched=False),
+        *_forward(now, chosen),
+    ]
     words = {**_changes(what, moves), **rollout.words(what, moves, watched=False)}
     noticed = _noticed(settings.name, now)
     now_shown = {"serves now": now.shown(), **fleet.left_out(context), **noticed}
@@ -180,8 +188,17 @@ def _for_hooks(settings: Settings, release: releases.Release) -> list[Step]:
             ref=release.ref,
             tree=release.tree,
             dirty=release.dirty,
+            after=release.after,
         )
     ]
+
+
+def _forward(now: fleet.Fleet, release: releases.Release) -> list[Step]:
+    """Return the step that records what a newer release comes after now; on the way back there is nothing to record."""
+    after = kept.after(now, release.id, newest=False)
+    if after == release.after:
+        return []
+    return [kept.follow.step(group="retire", release=release.id, after=after, before=release.after)]
 
 
 def _images(settings: Settings, release: str, verdict: policy.Verdict) -> list[Step]:

@@ -112,19 +112,28 @@ def run(arguments: Sequence[str], seconds: float, *, check: bool = True, given: 
 
 def project(name: str) -> list[Container]:
     """Return all containers of a Compose project, running or not, without those of `docker compose run`."""
+    return made_of(raw_project(name))
+
+
+def raw_project(name: str) -> list[dict[str, Any]]:
+    """Return what `docker inspect` says of the containers of a Compose project; it holds the values of variables."""
     wanted = [
         "--filter",
         f"label={PROJECT}={name}",
         "--filter",
         "label=com.docker.compose.oneoff=False",
     ]
-    ids = run(["ps", "-aq", "--no-trunc", *wanted], QUICK_SECONDS).split()
-    return inspected(ids)
+    return raw(run(["ps", "-aq", "--no-trunc", *wanted], QUICK_SECONDS).split())
 
 
 def inspected(ids: Sequence[str]) -> list[Container]:
     """Return the containers of these ids; one that is gone meanwhile is left out."""
-    return [_container(each) for each in raw(ids)]
+    return made_of(raw(ids))
+
+
+def made_of(found: Sequence[dict[str, Any]]) -> list[Container]:
+    """Return containers from what `docker inspect` says of them."""
+    return [_container(each) for each in found]
 
 
 def raw(ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -46,9 +46,10 @@ def find(arguments: dict[str, Any]) -> dict[str, Any]:
     document, front = _document(model), proxy.of(arguments)
     slot = filling.serving(front)
     back = routes.active_in(front.text())
-    now = containers.project(arguments["project"])
+    there = containers.raw_project(arguments["project"])
+    now = containers.made_of(there)
     items = [
-        *services(model, document, now, [slot if slot in SLOTS else back]),
+        *services(model, document, there, [slot if slot in SLOTS else back]),
         *files(now, slot),
         *_extra(document, now),
         *_proxy(front, now, slot, back),
@@ -60,11 +61,11 @@ def find(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def changed(
-    folder: Path, document: Mapping[str, Any], now: Sequence[Container], front: proxy.Proxy
+    folder: Path, document: Mapping[str, Any], there: Sequence[dict[str, Any]], front: proxy.Proxy
 ) -> list[str]:
     """Return the services and files that a deploy puts right: with one of them there is something to change."""
     found, serves = set(), filling.serving(front)
-    for each in services(folder / "model.json", document, now, SLOTS):
+    for each in services(folder / "model.json", document, there, SLOTS):
         slot, difference = filling.slot_of(document["services"][each["what"]]), each["difference"]
         if difference in _REPAIRED if not slot else slot == serves or difference not in _AT_REST:
             found.add(each["what"])

@@ -100,9 +100,10 @@ def others(
     if needed:
         containers.up(model, needed, until - time.monotonic(), alone=False)
     if needed or not found:
-        there = [each for each in containers.project(document["name"]) if each.service in names]
-        new = [each.id for each in there if each.service in needed or each.name not in found]
-        made.keep(model.parent, new)
+        there = containers.project(document["name"])
+        mine = [each for each in there if each.service in names]
+        new = [each.id for each in mine if each.service in needed or each.name not in found]
+        made.keep(model.parent, containers.raw(new))
 
 
 def _refuse_taken(wanted: Mapping[str, Any], there: Sequence[Container]) -> None:

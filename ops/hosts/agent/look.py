@@ -34,7 +34,8 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     folder = base.of(arguments)
     base.check_owner(arguments)
-    now = containers.project(arguments["project"])
+    there = containers.raw_project(arguments["project"])
+    now = containers.made_of(there)
     _refuse_foreign(folder, now)
     front = proxy.of(arguments)
     running = front.running()
@@ -46,7 +47,7 @@ def observe(arguments: dict[str, Any]) -> dict[str, Any]:
         "serving": front.serving() if running else "",
         "proxy": _proxy(front) if running else None,
         "model": hashlib.sha256(model.read_bytes()).hexdigest() if model.exists() else "",
-        "changed": drift.changed(folder, document, now, front) if document else [],
+        "changed": drift.changed(folder, document, there, front) if document else [],
         "document": document or None,
         "slots": {slot: base.read(folder / "slots" / f"{slot}.json") for slot in SLOTS},
         "began": base.read(folder / "slots" / bake.BEFORE),

@@ -26,15 +26,15 @@ _UPDATED = (
 )
 
 
-def keep(folder: Path, ids: Sequence[str]) -> None:
+def keep(folder: Path, there: Sequence[dict[str, Any]]) -> None:
     """Write down what containers are as invops has just made them.
 
     Args:
         folder: The environment's.
-        ids: Of the containers.
+        there: What `docker inspect` says of the containers.
     """
     found = known(folder)
-    for each in containers.raw(ids):
+    for each in there:
         found[each["Name"].lstrip("/")] = {
             "config": (each["Config"]["Labels"] or {}).get(containers.HASH, ""),
             "image": each["Image"],

@@ -73,11 +73,13 @@ def prepare(arguments: dict[str, Any]) -> dict[str, Any]:
     # Drained it gets no requests either, but is checked: it will be alive by the time of the switch.
     front.tell(slot, "state drain")
     waiting.healthy(front, ids, arguments.get("checks") or {}, until)
-    made.keep(base.of(arguments), ids)
-    made.settle(base.of(arguments), [each for each in containers.project(project) if not each.slot])
+    there = containers.raw_project(project)
+    mine = [each for each in there if each["Id"] in ids]
+    made.keep(base.of(arguments), mine)
+    made.settle(base.of(arguments), [each for each in containers.made_of(there) if not each.slot])
     record = {
         "release": arguments["release"],
-        "images": {each.service: each.image for each in containers.inspected(ids)},
+        "images": {each.service: each.image for each in containers.made_of(mine)},
         "model": hashlib.sha256(model.read_bytes()).hexdigest(),
     }
     base.write(_routes_file(arguments), routes.with_active(arguments["proxy"], slot), 0o644)

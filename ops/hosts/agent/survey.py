@@ -55,9 +55,11 @@ def locked(arguments: dict[str, Any]) -> dict[str, Any]:
         Refused: Somebody else holds the lease.
     """
     taken = lease.acquire(arguments)
-    observed, _ = _observed(arguments)
-    tags, files = (_tags(), drift.intact(base.of(arguments))) if observed else ({}, [])
-    return {**taken, "observed": observed, "tags": tags, "files": files}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        tags = pool.submit(_tags)
+        observed, _ = _observed(arguments)
+        files = drift.intact(base.of(arguments)) if observed else []
+        return {**taken, "observed": observed, "tags": tags.result(), "files": files}
 
 
 def _observed(arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

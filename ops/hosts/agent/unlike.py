@@ -53,30 +53,31 @@ def hashed(text: str) -> str:
 
 
 def services(
-    model: Path, document: Mapping[str, Any], now: Sequence[Container], slots: Collection[str]
+    model: Path,
+    document: Mapping[str, Any],
+    there: Sequence[dict[str, Any]],
+    slots: Collection[str],
 ) -> Iterator[Item]:
     """Yield what differs of the services in slots, and of those that are not switched.
 
     Args:
         model: File of the document.
         document: What the host is to run.
-        now: Its containers.
+        there: What `docker inspect` says of its containers.
         slots: Which.
     """
     hashes, known = containers.hashes(model), made.known(model.parent)
-    found = {each["Id"]: each for each in containers.raw([each.id for each in now])}
+    found = list(zip(containers.made_of(there), there, strict=True))
     gone = (document.get("x-invops") or {}).get("gone") or {}
     for name, service in sorted(document["services"].items()):
         if filling.slot_of(service) not in ("", *slots) or gone.get(name, "") not in ("", *slots):
             continue
-        mine = [each for each in now if each.service == name]
+        mine = [(each, raw) for each, raw in found if each.service == name]
         copies = int((service.get("deploy") or {}).get("replicas") or service.get("scale") or 1)
         if len(mine) != copies:
             yield item(name, "containers", copies, len(mine))
-        for each in mine:
-            raw, kept = found.get(each.id), known.get(each.name, {})
-            if raw is None:
-                continue
+        for each, raw in mine:
+            kept = known.get(each.name, {})
             if each.state != "running" and not made.is_over(document, each, known):
                 yield item(name, "state", "running", each.state)
             if each.config != hashes.get(name, ""):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from ops.deploy.compose import kept
@@ -62,7 +65,7 @@ def test_records_of_hosts_are_one_history() -> None:
     assert [(each.id, each.sequence) for each in records] == [("x", 3), ("y", 1)]
     assert (records[0].breaks_older, records[0].migrations) == (True, ["m"])
     fleet = Fleet((first, second))
-    assert kept.history(fleet, "new") == {"sequence": 4}
+    assert kept.history(fleet, "new") == {"sequence": 4, "after": 3}
     assert kept.history(fleet, "y")["backup"] == "b1"
     assert (kept.newest(fleet, "x"), kept.newest(fleet, "y"), kept.newest(fleet, "z")) == (3, 4, 4)
 
@@ -88,6 +91,38 @@ def test_hosts_that_disagree_are_told_and_a_named_release_brings_them_together(
     with pytest.raises(ConfigurationError, match=r"serve different releases.*a: x, b: y"):
         kept.choose(context, now, "")
     assert kept.choose(context, now, "x").id == "x"
+
+
+@pytest.mark.parametrize(
+    ("serving", "comes_back", "last"),
+    [("blue", "green", "x"), ("mixed", "green", "y"), ("", "blue", "x"), ("", "", "")],
+)
+def test_what_served_last_on_a_host(serving: str, comes_back: str, last: str) -> None:
+    slots = {"blue": {"release": "x"}, "green": {"release": "y"}}
+    one = Host("a", serving, slots, frozenset(), None, comes_back=comes_back)
+    assert (one.last, Fleet((one,)).last) == (last, {last} - {""})
+
+
+def test_way_back_passes_by_what_a_rollback_left(context: Context) -> None:
+    every = {"x": keeps("x", 1), "y": keeps("y", 2, after=1), "z": keeps("z", 3, after=1)}
+    now = Fleet((host("a", "z", **every), host("b", "z", **every)))
+    assert kept.choose(context, now, "").id == "x"
+    assert kept.choose(context, now, "y").id == "y"
+    down = Fleet(tuple(replace(each, serving="", comes_back="blue") for each in now))
+    assert (down.release, kept.choose(context, down, "").id) == ("", "z")
+
+
+@pytest.mark.parametrize(
+    ("more", "chosen"),
+    [({"left": "green", "served": True}, "y"), ({"left": "green"}, "x"), ({}, "x")],
+)
+def test_way_back_that_was_killed_after_its_switch_is_finished(
+    context: Context, more: dict[str, Any], chosen: str
+) -> None:
+    every = {"x": keeps("x", 1), "y": keeps("y", 2, after=1), "z": keeps("z", 3, after=2)}
+    slots = {"blue": {"release": "y"}, "green": {"release": "z"}}
+    one = replace(host("a", "y", **every), slots=slots, **more)
+    assert kept.choose(context, Fleet((one,)), "").id == chosen
 
 
 def test_database_that_went_on_forbids_the_way_back(context: Context) -> None:
