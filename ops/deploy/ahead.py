@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from ops.database.migrations import files
 from ops.deploy import git
 from ops.kernel.context import Context
 
@@ -38,6 +37,8 @@ def irreversible(context: Context, revision: git.Revision, before: str | None) -
     settings = context.settings
     if settings.migrations is None or before is None:
         return []
+    from ops.database.migrations import files  # takes long to load, and most have none
+
     alembic = settings.migrations.kind == "alembic"
     found = added(context, revision, before)
     if settings.database is not None and settings.database.engine == "mysql":

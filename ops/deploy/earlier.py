@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ops.deploy import gate, releases, safeguard
+from ops.deploy import releases
 from ops.kernel.context import Context
 from ops.kernel.errors import ConfigurationError
 from ops.kernel.settings.models import Settings
@@ -137,9 +137,14 @@ def refuse_incompatible(
     Raises:
         ConfigurationError: A migration that says breaks-old came after it, and is applied.
     """
-    for each in releases.all_of(context.settings) if known is None else known:
-        newer = each.sequence > release.sequence and each.breaks_older
-        if newer and gate.is_applied(context, each):
+    known = releases.all_of(context.settings) if known is None else known
+    newer = [each for each in known if each.sequence > release.sequence and each.breaks_older]
+    if not newer:
+        return
+    from ops.deploy import gate  # what reads migrations takes long to load
+
+    for each in newer:
+        if gate.is_applied(context, each):
             raise ConfigurationError(
                 f"{release.id} does not work with the database that {each.id} migrated",
                 why="its migration says breaks-old",
@@ -148,4 +153,6 @@ def refuse_incompatible(
 
 
 def _way_back(context: Context, release: releases.Release) -> str:
+    from ops.deploy import safeguard
+
     return safeguard.way_back(context, release.backup) if release.backup else "there is no backup"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.database import target
-from ops.deploy import hostsetup, observe, pipeline, places, preflight, verify
+from ops.deploy import hostsetup, observe, places, preflight, shared, verify
 from ops.hosts import home, orphans, supervisor
 from ops.kernel.context import Context
 from ops.kernel.deadline import minutes
@@ -30,7 +30,7 @@ def start(context: Context, services: list[str]) -> Plan:
             hint=f"inv deploy --env {settings.name}",
         )
     if now.daemon and now.proxy and now.content(now.active).running:
-        return _plan("start", settings, [], nothing=f"{release} serves on {pipeline.url(settings)}")
+        return _plan("start", settings, [], nothing=f"{release} serves on {shared.url(settings)}")
     embedded = settings.database is not None and not target.is_external(context)
     steps = [
         preflight.check.step(port=settings.environment.port),
@@ -112,7 +112,7 @@ def _plan(
     nothing: str = "",
 ) -> Plan:
     target = f"{settings.environment.target} processes of {settings.app.name}"
-    summary = {"release": release, "address": pipeline.url(settings)} if release else {}
+    summary = {"release": release, "address": shared.url(settings)} if release else {}
     return Plan(operation, settings.name, target, tuple(steps), {"seen": seen}, summary, nothing)
 
 

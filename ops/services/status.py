@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 from ops.database import server, target
-from ops.deploy import health, observe, pipeline, places, releases
+from ops.deploy import health, observe, places, releases, shared
 from ops.hosts import haproxy, home, orphans, supervisor
 from ops.hosts.programs import ProgramState
 from ops.kernel.context import Context
@@ -223,7 +223,7 @@ def announce(report: Report, context: Context, services: Sequence[str] = ()) -> 
     settings = context.settings
     now = status(context, services)
     if not names.is_development(settings):
-        address = pipeline.url(settings)
+        address = shared.url(settings)
         return replace(
             report,
             tables=now.tables,

@@ -28,11 +28,11 @@ def deploy(call: Invocation, ref: str = "", override: str | None = None) -> Repo
 
     policy.check_reason(override)
     call.settings = targets.ready(call.context())
-    from ops.deploy import pipeline
+    from ops.deploy import shared
     from ops.hosts import envlock
 
     report = call.operate(targets.deploy, lock=envlock.of, ref=ref, override=override or "")
-    return pipeline.announce(report, call.settings)
+    return shared.announce(report, call.settings)
 
 
 @task(level=READ, kind="verification", limited=True)
@@ -58,11 +58,11 @@ def rollback(call: Invocation, to: str = "", override: str | None = None) -> Rep
 
     policy.check_reason(override)
     call.settings = targets.ready(call.context())
-    from ops.deploy import pipeline
+    from ops.deploy import shared
     from ops.hosts import envlock
 
     report = call.operate(targets.rollback, lock=envlock.of, to=to, override=override or "")
-    return pipeline.announce(report, call.settings)
+    return shared.announce(report, call.settings)
 
 
 @task(level=READ, kind="verification", limited=True)

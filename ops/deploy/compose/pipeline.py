@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ops.deploy import ahead, build, checkout, earlier, git
-from ops.deploy import pipeline as common
-from ops.deploy import policy, releases
+from ops.deploy import ahead, build, checkout, earlier, git, policy, releases, shared
 from ops.deploy.compose import fleet, images, kept, promote, registry, rollout, steps, wanted
 from ops.deploy.compose.rollout import Move
 from ops.kernel.context import Context
@@ -23,8 +21,8 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
         override: Reason to do it against the environment's policy, empty for none.
     """
     settings = context.settings
-    common.refuse_undescribed(settings)
-    common.resolve_secrets(context)
+    shared.refuse_undescribed(settings)
+    shared.resolve_secrets(context)
     revision = git.resolve(context, ref)
     release = revision.release
     now = fleet.observe(context)
@@ -32,7 +30,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
     moves = rollout.moves(what, now)
     # One that a killed deploy switched to, and did not record, is deployed again: then it counts as good.
     if not moves and not now.unproved(release):
-        return common.nothing("deploy", settings, release)
+        return shared.nothing("deploy", settings, release)
     words = {**_changes(what, moves), **rollout.words(what, moves, watched=True)}
     for each in now.records:
         if each.id == release:
@@ -53,7 +51,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
         *_images(settings, release, verdict),
         kept.describe.step(release=release, history=history),
         *_ground(what, moves),
-        *common.database(context, release),
+        *shared.database(context, release),
         *rollout.plan(what, moves, watched=True),
         # While the old slot ends: the new one has proved itself by then.
         kept.record.step(
@@ -72,7 +70,7 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
         **_noticed(settings.name, now),
         **fleet.left_out(context),
         **words,
-        **common.irreversible(final),
+        **shared.irreversible(final),
         **verdict.summary,
     }
     return Plan(
@@ -107,7 +105,7 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
     what = kept.ahead(context, now, release)
     moves = rollout.moves(what, now)
     if not moves:
-        return common.nothing("rollback", settings, release)
+        return shared.nothing("rollback", settings, release)
     found = policy.findings_of_rollback(context)
     verdict = policy.judge(context, found, override, "rollback")
     plan = [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ops.deploy import pipeline as common
+from ops.deploy import shared
 from ops.deploy.compose import fleet, steps, wanted, watching
 from ops.hosts.agent import routes
 from ops.hosts.haproxy import SLOTS
@@ -97,13 +97,13 @@ def plan(what: wanted.Wanted, some: Sequence[Move], *, watched: bool) -> list[St
             for move in some
             if move.filled
         ),
-        *common.hooks(settings, release, "before_switch"),
+        *shared.hooks(settings, release, "before_switch"),
         *(
             step
             for number, wave in enumerate(_waves(chosen, some, watched), 1)
             for step in _wave(what, number, wave, watched)
         ),
-        *common.hooks(settings, release, "after_switch"),
+        *shared.hooks(settings, release, "after_switch"),
         *(
             steps.retire.step(
                 move.host.name,

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ops.database import ready
 from ops.deploy.compose import evidence, fleet, kept, wanted
 from ops.hosts import machines
 from ops.hosts.machine import Machine
@@ -100,6 +99,8 @@ def ground(
         StepFailed: One does not come up; the last lines of its log are the reason.
         ConnectionFailed: The database takes no connections.
     """
+    from ops.database import ready  # only who has a database loads what speaks to one
+
     arguments = _document(context, host, slot, release, before, images, references)
     with evidence.on_failure(context, host, slot, {}):
         _on(context, host).detached(context, "slots.ground", arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.deploy import pipeline
+from ops.deploy import shared
 from tests.deploy.conftest import Contexts
 
 OPS_TOML = """
@@ -29,4 +29,4 @@ target = "compose"
     ],
 )
 def test_address_is_that_of_the_proxies(context_of: Contexts, where: str, address: str) -> None:
-    assert pipeline.url(context_of(OPS_TOML.format(where=where)).settings) == address
+    assert shared.url(context_of(OPS_TOML.format(where=where)).settings) == address
