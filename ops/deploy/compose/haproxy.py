@@ -31,7 +31,10 @@ ADMIN: Final = f"{RUN}/admin.sock"
 _STOP_SECONDS: Final = 30
 _LOOKED_UP: Final = "resolvers docker resolve-prefer ipv4 init-addr none"
 # A busy host may answer late; one that is dead refuses at once.
-_CHECK: Final = f"check inter 500ms fall 3 rise 1 {_LOOKED_UP}\n  timeout check 5s"
+# A slot that was at rest is looked at often until it is alive: the switch waits for that.
+_CHECK: Final = (
+    f"check inter 500ms fastinter 100ms downinter 100ms fall 3 rise 1 {_LOOKED_UP}\n  timeout check 5s"
+)
 _MAP: Final = f"{agent.MOUNTED}/{agent.MAINTENANCE}"
 _PAGE: Final = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Maintenance</title>"

@@ -84,7 +84,7 @@ def _section(title: str, model: type[Model]) -> Iterator[str]:
     properties = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _default(field.default)
-        meaning = _joined(field.description or "")
+        meaning = _joined(properties[name].get("description", ""))
         yield f"| `{name}` | {_kind(properties[name])} | {default} | {meaning} |"
 
 

@@ -38,7 +38,7 @@ def test_slots_are_names_and_only_the_active_one_is_enabled() -> None:
         "server green api-green:9000",
     ]
     assert lines("default-server", text)[0] == (
-        "default-server check inter 500ms fall 3 rise 1 "
+        "default-server check inter 500ms fastinter 100ms downinter 100ms fall 3 rise 1 "
         "resolvers docker resolve-prefer ipv4 init-addr none"
     )
     assert "worker" not in text
