@@ -1,4 +1,4 @@
-"""The agent as one file: a zip archive that any Python runs, the same bytes each time.
+"""The agent as one file: a zip archive that any Python runs.
 
 It is never installed: a call sends it along and the host runs it from memory. So every host has the deployer's own
 version, a dry run leaves nothing behind, and nothing has to be cleaned up.
@@ -48,8 +48,13 @@ def command(python: str, verb: str) -> list[str]:
 
 
 @cache
-def content() -> bytes:
-    """Return the archive: the sources, and what they compile to here, for a host that has the same Python."""
+def content(*, compiled: bool = True) -> bytes:
+    """Return the archive.
+
+    Args:
+        compiled: With what the sources compile to here, for a host that has the same Python. Not for an archive that is
+            compared with another: Python may write the same code in several ways.
+    """
     files = {"__main__.py": _MAIN.encode()}
     # The packages above have nothing that a host needs.
     files |= {f"{name}/__init__.py": b"" for name in ("ops", "ops/hosts")}
@@ -57,7 +62,8 @@ def content() -> bytes:
         if source.name.endswith(".py"):
             path = f"{PACKAGE.replace('.', '/')}/{source.name}"
             files[path] = source.read_bytes()
-            files[f"{path}c"] = _compiled(source.name.removesuffix(".py"))
+            if compiled:
+                files[f"{path}c"] = _compiled(source.name.removesuffix(".py"))
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):

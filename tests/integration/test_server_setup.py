@@ -261,15 +261,16 @@ def test_certificate_of_another_server_comes_without_a_reload(deployed: Server) 
     assert code == 0, text
     assert certificate() != first
     assert workers() == before
-    # What the timer runs, word by word; nothing is due, and the proxy has what there is.
-    (line,) = re.findall(
-        r"root (.*)", deployed.host.inside("sh", "-c", "cat /etc/cron.d/invops-certificate-*")
-    )
+    # What the timer starts; nothing is due, and the proxy gets what there is.
+    timer = deployed.host.inside(
+        "sh", "-c", "cd /etc/systemd/system && echo invops-*.timer"
+    ).strip()
+    assert deployed.host.inside("systemctl", "is-active", timer) == "active\n"
     second = certificate()
     proxy = f"{deployed.base}/proxy/certificate.pem"
     deployed.host.inside("cp", proxy, "/tmp/right.pem")
     deployed.host.inside("sh", "-c", f"echo lost > {proxy}")
-    assert deployed.host.inside("sh", "-c", line, check=False) == ""
+    deployed.host.inside("systemctl", "start", timer.replace(".timer", ".service"))
     assert deployed.host.inside("cat", proxy) == deployed.host.inside("cat", "/tmp/right.pem")
     assert certificate() == second
 

@@ -103,7 +103,7 @@ def world() -> Iterator[World]:
     before = dict(machines._known)
     agent = agent_with({name: f"trial.{name}" for name in VERBS})
     try:
-        with mock.patch.object(agent_file, "content", lambda: agent):
+        with mock.patch.object(agent_file, "content", lambda **_: agent):
             yield World(folder)
     finally:
         for key in machines._known.keys() - before.keys():

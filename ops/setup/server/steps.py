@@ -48,7 +48,7 @@ def change(context: Context, host: str, item: str, title: str, user: str, public
     about = Wanted(context, user, public).item(item, whole=True)
     with reached.locked(context, host) as machine:
         if item == "certificate":
-            machine.put(context, agent_file.content(), AGENT)
+            machine.put(context, agent_file.content(compiled=False), AGENT)
         _change(context, machine, item, about)
 
 

@@ -111,7 +111,10 @@ def _certificate(context: Context, base: str) -> dict[str, Any]:
     return {
         "name": name,
         "authority": authority,
-        "agent": {"file": agent, "sha256": hashlib.sha256(agent_file.content()).hexdigest()},
+        "agent": {
+            "file": agent,
+            "sha256": hashlib.sha256(agent_file.content(compiled=False)).hexdigest(),
+        },
         "settings": {
             "base": base,
             "domain": chosen.domain,

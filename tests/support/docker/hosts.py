@@ -6,7 +6,7 @@ import base64
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,7 +141,8 @@ def hosts(count: int, *, bare: bool = False) -> Iterator[list[Host]]:
         client = _key(Path(folder))
         try:
             names = [f"{network}-{number}" for number in range(1, count + 1)]
-            made = list(pool.map(lambda name: _begin(name, tag, network, client), names))
+            options = ("--tmpfs=/run", "--tmpfs=/run/lock") if bare else ()  # as systemd wants them
+            made = list(pool.map(lambda name: _begin(name, tag, network, client, options), names))
             if not bare:
                 list(pool.map(Host.wait_engine, made))
             yield made
@@ -149,7 +150,7 @@ def hosts(count: int, *, bare: bool = False) -> Iterator[list[Host]]:
             _remove(network)
 
 
-def _begin(name: str, tag: str, network: str, client: Path) -> Host:
+def _begin(name: str, tag: str, network: str, client: Path, options: Sequence[str]) -> Host:
     folder = client.parent / name
     folder.mkdir()
     (folder / "key").symlink_to(client)
@@ -161,7 +162,7 @@ def _begin(name: str, tag: str, network: str, client: Path) -> Host:
     }
     docker(
         *("run", "--detach", f"--name={name}", f"--hostname={name}", f"--network={network}"),
-        *(f"--label={_label()}", "--publish=127.0.0.1::22", *NESTED),
+        *(f"--label={_label()}", "--publish=127.0.0.1::22", *NESTED, *options),
         *(f"--env={key}={value}" for key, value in variables.items()),
         tag,
     )
