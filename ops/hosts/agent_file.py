@@ -34,7 +34,7 @@ sys.path.insert(0, "/proc/self/fd/%d" % file)
 from ops.hosts.agent.__main__ import main
 main(sys.argv[2])
 """
-"""Program that takes the archive from standard input, then the verb's arguments: `python3 -I -c START SIZE VERB`."""
+"""Program that takes the archive from standard input, then the verb's arguments: `python3 -IS -c START SIZE VERB`."""
 
 
 def command(python: str, verb: str) -> list[str]:
@@ -44,7 +44,7 @@ def command(python: str, verb: str) -> list[str]:
         python: Interpreter on the host, 3.9 or newer.
         verb: Name of the verb.
     """
-    return [python, "-I", "-c", START, str(len(content())), verb]
+    return [python, "-IS", "-c", START, str(len(content())), verb]
 
 
 @cache

@@ -53,6 +53,11 @@ class Model:
         """Return `services`, `networks`, `volumes`, `secrets` or `configs` by name; empty where there is none."""
         return self.document.get(name) or {}
 
+    def moved(self, folder: Path) -> Model:
+        """Return it as Compose would resolve the same files in another folder."""
+        now, then = (json.dumps(str(each))[1:-1] for each in (self.folder, folder.resolve()))
+        return Model(json.loads(json.dumps(self.document).replace(now, then)), folder.resolve())
+
 
 def read(
     context: Context,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def read(context: Context, folder: Path, release: str) -> Wanted:
         ConfigurationError: The Compose file is invalid, or lacks a service of ops.toml.
     """
     settings = context.settings
-    variables = {**settings.environment.environment, **_secrets(context)}
+    variables = _values(context)
     found = models.read(
         context,
         folder if settings.compose.files else folder / settings.app.root,
@@ -158,7 +158,9 @@ def ahead(context: Context, revision: git.Revision) -> Wanted:
     def found() -> Wanted:
         with files.scratch("invops-plan-") as folder:
             git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-            return read(context, folder / "all", revision.release)
+            made = read(context, (folder / "all").resolve(), revision.release)
+            _planned[made.release] = made
+            return made
 
     return _once(context, f"{revision.release} {revision.tree}", found)
 
@@ -166,10 +168,20 @@ def ahead(context: Context, revision: git.Revision) -> Wanted:
 def of(context: Context, release: str) -> Wanted:
     """Read what a release that is unpacked here is to run; once in a process, for Compose takes its time."""
     folder = releases.folder(context.settings, release) / releases.REPOSITORY
-    return _once(context, str(folder), lambda: read(context, folder, release))
+
+    def found() -> Wanted:
+        planned = _planned.get(release)
+        if planned is None or planned.settings is not context.settings:
+            return read(context, folder, release)
+        model = planned.model.moved(folder)
+        return replace(planned, model=model, placed=placing.place(model, _values(context)))
+
+    return _once(context, str(folder), found)
 
 
 _known: dict[str, Wanted] = {}
+_planned: dict[str, Wanted] = {}
+"""What was read of a release before it was unpacked: the same files in another folder."""
 
 
 def _once(context: Context, key: str, find: Callable[[], Wanted]) -> Wanted:
@@ -177,6 +189,11 @@ def _once(context: Context, key: str, find: Callable[[], Wanted]) -> Wanted:
     if known is None or known.settings is not context.settings:
         known = _known[key] = find()
     return known
+
+
+def _values(context: Context) -> dict[str, str]:
+    """Return the values for `${NAME}` in the Compose file."""
+    return {**context.settings.environment.environment, **_secrets(context)}
 
 
 def _secrets(context: Context) -> dict[str, str]:

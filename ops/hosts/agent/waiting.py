@@ -7,7 +7,6 @@ is healthy by its container's check, and without one when it has run for `SETTLE
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,6 +130,8 @@ def ask(front: Proxy, service: str, path: str) -> tuple[int, bytes]:
         service: Compose service, e.g. `backend-green`.
         path: Path with query.
     """
+    import http.client  # loads TLS and mail as well, and most verbs ask nothing
+
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{proxy.PROBED}: {service}\r\nConnection: close\r\n\r\n"
     try:
         with proxy.connected(front.folder / "run" / proxy.PROBE, PROBE_SECONDS) as connection:
