@@ -12,6 +12,22 @@ from tests.conftest import require
 from tests.support.docker.engine import running
 from tests.support.project import Project, Ran, place, project
 
+LONG = (
+    *("test_compose_bake", "test_compose_changes", "test_compose_hosts", "test_compose_registry"),
+    *("test_compose_releases", "test_compose_waves", "test_deploy_releases", "test_load"),
+    *("test_server_daemon", "test_server_setup"),
+)
+"""Many deploys; measured each of their commands would take half as long again."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let coverage measure the commands that tests run, but not where others do the same for less."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.stem in LONG:
+            patch.setenv("COVERAGE_PROCESS_CONFIG", "")
+        yield
+
 
 @pytest.fixture(scope="session")
 def shared_home() -> Iterator[Path]:

@@ -124,24 +124,6 @@ def test_the_way_back_to_a_warm_slot_is_a_switch_and_brings_its_workers(here: Si
     assert here.containers()[f"worker-{slot}"]["state"] == "exited"
 
 
-def test_the_old_worker_finishes_its_job_and_takes_no_other(here: Site) -> None:
-    old, version = here.version(), another(here)
-    cache = here.containers()["cache"]["id"]
-    before = here.serving()
-    here.build(version)
-    docker("exec", cache, "redis-cli", "DEL", "done")
-    docker("exec", cache, "redis-cli", "RPUSH", "jobs", "long 12")
-    slot = OTHER[before]
-    here.prepare(version, slot)
-    docker("exec", cache, "redis-cli", "RPUSH", "jobs", "other 0")
-    here.switch(slot)
-    here.retire(before)
-
-    done = docker("exec", cache, "redis-cli", "LRANGE", "done", "0", "-1").split("\n")
-    assert f"long {old}" in done
-    assert f"other {version}" in done
-
-
 def test_maintenance_is_answered_with_503_until_it_is_taken_back(here: Site) -> None:
     version = another(here)
     here.verb("maintenance.page", retry_after=120, drain=10)
