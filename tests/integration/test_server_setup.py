@@ -25,6 +25,7 @@ from tests.support.places import place
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
 OPEN, CLOSED = (22, 80, 443), (5432, 5433)
+UNITS = "/etc/systemd/system"
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +140,7 @@ def test_server_has_all_that_a_deploy_needs(ready: Server) -> None:
     assert told == f"{SECRET} {ready.base}"
     updates = host.inside("apt-config", "dump", "APT::Periodic::Unattended-Upgrade")
     assert '"1"' in updates
-    assert host.inside(
-        "readlink", "/etc/systemd/system/sysinit.target.wants/invops-firewall.service"
-    )
+    assert host.inside("readlink", f"{UNITS}/sysinit.target.wants/invops-firewall.service")
     docker = ("docker", "info", "--format={{.Labels}} {{.LiveRestoreEnabled}}")
     assert host.inside(*docker) == "[rack=7] true\n"
     settings = json.loads(host.inside("cat", SETTINGS))
@@ -262,9 +261,7 @@ def test_certificate_of_another_server_comes_without_a_reload(deployed: Server) 
     assert certificate() != first
     assert workers() == before
     # What the timer starts; nothing is due, and the proxy gets what there is.
-    timer = deployed.host.inside(
-        "sh", "-c", "cd /etc/systemd/system && echo invops-*.timer"
-    ).strip()
+    (timer,) = deployed.host.inside("sh", "-c", f"cd {UNITS} && echo invops-*.timer").split()
     assert deployed.host.inside("systemctl", "is-active", timer) == "active\n"
     second = certificate()
     proxy = f"{deployed.base}/proxy/certificate.pem"
