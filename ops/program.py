@@ -8,9 +8,6 @@ import os
 import sys
 from typing import Any, NoReturn
 
-# Loading makes many objects that all stay: looking through them again and again takes a fifth of a short command.
-gc.set_threshold(50_000)
-
 from invoke.collection import Collection
 from invoke.config import Config
 from invoke.exceptions import Exit, ParseError
@@ -103,6 +100,8 @@ def make(namespace: Collection, name: str) -> OpsProgram:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    # Loading makes many objects that all stay: looking through them again and again takes a tenth of a short command.
+    gc.set_threshold(50_000)
     leave(run())
 
 

@@ -32,7 +32,7 @@ BESIDE = 4
 FULL = os.environ.get("INVOPS_FAULTS") == "full"
 """Whether all that can be harmed is, beyond the time that CI has."""
 DONE = ("step.started", "step.acted", "step.done") if FULL else ("step.acted",)
-"""Moments of a step that has something to do, in order: the worst is when it is done and nobody has written that down."""
+"""Moments of a step that has something to do, in order; the worst is the one before what it did is written down."""
 
 
 @dataclass
