@@ -29,7 +29,7 @@ def ready(context: Context) -> Settings:
         OpsError: Something would break the deploy half-way: disk, engine, Compose, clock; or a host refuses us.
     """
     settings = context.settings
-    machines.of(context)
+    machines.of(context)  # loads what speaks with hosts: two threads must not load the same
     asking = machines.begun(survey.ask, context)
     # What comes next takes as long to load as the hosts to answer.
     importlib.import_module("ops.deploy.compose.pipeline")
