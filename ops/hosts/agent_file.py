@@ -1,6 +1,6 @@
 """The agent as one file: a zip archive that any Python runs.
 
-It is never installed: a call sends it along and the host runs it from memory. So every host has the deployer's own
+It is never installed: who asks sends it along and the host runs it from memory. So every host has the deployer's own
 version, a dry run leaves nothing behind, and nothing has to be cleaned up.
 """
 
@@ -31,20 +31,19 @@ while left:
     left -= len(data) or sys.exit("the agent did not arrive whole")
     os.write(file, data)
 sys.path.insert(0, "/proc/self/fd/%d" % file)
-from ops.hosts.agent.__main__ import main
-main(sys.argv[2])
+from ops.hosts.agent.serving import serve
+serve()
 """
-"""Program that takes the archive from standard input, then the verb's arguments: `python3 -IS -c START SIZE VERB`."""
+"""Program that takes the archive from standard input, then questions: `python3 -IS -c START SIZE`."""
 
 
-def command(python: str, verb: str) -> list[str]:
-    """Return the command that runs a verb; its standard input is `content()` and what the verb reads.
+def command(python: str) -> list[str]:
+    """Return the command that runs the agent; its standard input is `content()` and then questions.
 
     Args:
         python: Interpreter on the host, 3.9 or newer.
-        verb: Name of the verb.
     """
-    return [python, "-IS", "-c", START, str(len(content())), verb]
+    return [python, "-IS", "-c", START, str(len(content()))]
 
 
 @cache

@@ -106,7 +106,8 @@ class Job:
         about: dict[str, Any] = {"id": self.id, "seconds": seconds, "offset": self._offset}
         if not self._started:
             about |= {"verb": self._verb, "arguments": self._arguments}
-            about |= {"limit": self._context.deadline.remaining()}
+            # We end it when the time is used up; its own limit is for a job that nobody asks about any more.
+            about |= {"limit": self._context.deadline.remaining() + MARGIN}
         verb = "jobs.wait" if self._started else "jobs.start"
         state = self._ask(self._context, verb, about, told=self._take, seconds=seconds + MARGIN)
         self._started = self._reached = True

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
-from ops.hosts import agent_file, runner
+from ops.hosts.agents import Agents, Pipe
 from ops.hosts.detached import ConnectionLost, Job
 from ops.hosts.output import Lines
 from ops.hosts.place import Place as Place
@@ -45,7 +45,6 @@ _KINDS: Final[Mapping[str, type[OpsError]]] = {
     "config": ConfigurationError,
     "permission": NotPermitted,
 }
-_NO_PYTHON: Final = 127
 
 
 class Machine(ABC):
@@ -67,6 +66,7 @@ class Machine(ABC):
         self.round_trips = 0
         """How often something was asked so far."""
         self._counting = threading.Lock()
+        self._agents = Agents(self._start, self._lost)
 
     def call(
         self,
@@ -202,24 +202,21 @@ class Machine(ABC):
     def expose(self, port: int) -> AbstractContextManager[int]:
         """Give a port on the machine's 127.0.0.1 that leads to a port of 127.0.0.1 here."""
 
-    @abstractmethod
     def close(self) -> None:
-        """End the connection; the next question makes it again."""
+        """End what is open; the next question makes it again."""
+        self._agents.close()
 
     @abstractmethod
-    def _exchange(
-        self,
-        context: Context,
-        verb: str,
-        data: bytes,
-        told: Callable[[bytes], None],
-        seconds: float,
-    ) -> tuple[int, bytes]:
-        """Run the agent with `data` as input, pass on its standard error, return exit code and standard output.
+    def _start(self) -> Pipe:
+        """Start the agent's command.
 
         Raises:
-            ConnectionFailed: No end within `seconds`, or the connection broke.
+            OpsError: There is no connection.
         """
+
+    @abstractmethod
+    def _lost(self) -> None:
+        """Forget the connection: an agent that had answered is gone."""
 
     def _lease(self, reads: bool) -> dict[str, Any]:
         return {"lease": self.lease} if self.lease and not reads else {}
@@ -243,27 +240,11 @@ class Machine(ABC):
             last[:] = (last + data)[-2000:]
             told(data)
 
-        data = agent_file.content() + line + content
-        code, output = self._exchange(context, verb, data, also, seconds)
+        data = self._agents.exchange(context, self.name, verb, line + content, also, seconds)
         words = last.decode(errors="replace").strip()
-        if "sudo:" in words and not output:
-            raise NotPermitted(
-                f"{self.name}: the user may not become root without a password",
-                why=words.splitlines()[-1],
-                hint="log in as root, or allow it on the host: NOPASSWD in /etc/sudoers.d",
-            )
-        if code == _NO_PYTHON and not output:
-            raise DependencyError(
-                f"{self.name} has no python3",
-                why=words,
-                hint="on the host: apt-get install python3",
-            )
-        try:
-            # A shell's start-up file may have printed something before.
-            answer = json.loads(output.rstrip().rpartition(b"\n")[2])
-        except ValueError:
-            why = words or runner.outcome(code)
-            raise StepFailed(f"{self.name}: {verb} gave no answer", why=why) from None
+        answer = json.loads(data)
+        if "ended" in answer:
+            raise StepFailed(f"{self.name}: {verb} gave no answer", why=words or answer["ended"])
         return self.understood(answer)
 
     def understood(self, answer: Mapping[str, Any]) -> dict[str, Any]:

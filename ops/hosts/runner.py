@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess  # nosec B404
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -109,7 +109,7 @@ def run(
             context.child(process.pid, processes.started(process.pid))
         _follow(process, streams, context.deadline, command)
     except BaseException:
-        _end(process, streams)
+        end(process, streams.pump)
         raise
     finally:
         streams.close()
@@ -268,15 +268,20 @@ def _follow(
     streams.drain(_DRAIN)
 
 
-def _end(process: subprocess.Popen[bytes], streams: Streams) -> None:
-    """End the whole process group: TERM, then KILL; also in a dry run, it is our own child."""
+def end(process: subprocess.Popen[bytes], pause: Callable[[float], object] = time.sleep) -> None:
+    """End the whole process group: TERM, then KILL; also in a dry run, it is our own child.
+
+    Args:
+        process: The first of the group, of `start`.
+        pause: Lets so many seconds go by.
+    """
     started = processes.started(process.pid)
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         end = time.monotonic() + GRACE
         while time.monotonic() < end:
-            streams.pump(_POLL)
+            pause(_POLL)
             process.poll()
             if not processes.members(process.pid, started):
                 process.wait()

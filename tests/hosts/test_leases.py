@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ops.hosts import envlock, leases
+from ops.hosts.agents import Pipe
 from ops.hosts.leases import Leases
 from ops.hosts.machine import Machine
 from ops.hosts.machines import Machines
@@ -49,7 +50,7 @@ def some(made: World, *names: str) -> Machines:
     for name in names or NAMES:
         machine = ThisMachine(dataclasses.replace(made.place, base=str(made.folder / name)))
         machine.name = name
-        every.append(machine)
+        every.append(made.opened(machine))
     return Machines(every)
 
 
@@ -180,7 +181,7 @@ def test_lease_that_was_not_renewed_in_time_is_asked_for_at_the_next_check(
 
 def test_machine_that_does_not_answer_leaves_nothing_locked(made: World) -> None:
     class Gone(ThisMachine):
-        def _exchange(self, *_: object) -> tuple[int, bytes]:
+        def _start(self) -> Pipe:
             raise ConnectionFailed("it is down")
 
     gone = Gone(made.place)
@@ -202,7 +203,7 @@ def test_dry_run_takes_no_lock(made: World) -> None:
 def test_folder_of_another_environment_is_not_locked(made: World) -> None:
     taken(made, "a", ttl=0)
     other = dataclasses.replace(made.place, base=str(made.folder / "a"), application="blog")
-    one = Leases(made.context(), Machines([ThisMachine(other)]))
+    one = Leases(made.context(), Machines([made.opened(ThisMachine(other))]))
     with pytest.raises(ConfigurationError, match="belongs to somebody else"), one.hold("x", "y"):
         pass
 

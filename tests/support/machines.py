@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -39,6 +40,7 @@ class World:
         self.folder = folder
         self.output: list[bytes] = []
         self.events: list[Event] = []
+        self._opened: list[Machine] = []
 
     @property
     def base(self) -> Path:
@@ -80,7 +82,17 @@ class World:
 
     def local(self) -> Machine:
         """Return this machine."""
-        return ThisMachine(self.place)
+        return self.opened(ThisMachine(self.place))
+
+    def opened(self, machine: Machine) -> Machine:
+        """Return a machine whose agents end with this world."""
+        self._opened.append(machine)
+        return machine
+
+    def close(self) -> None:
+        """End what this machine's agents are."""
+        for machine in self._opened:
+            machine.close()
 
     @property
     def place(self) -> Place:
@@ -104,7 +116,9 @@ def world() -> Iterator[World]:
     agent = agent_with({name: f"trial.{name}" for name in VERBS})
     try:
         with mock.patch.object(agent_file, "content", lambda **_: agent):
-            yield World(folder)
+            one = World(folder)
+            with contextlib.closing(one):
+                yield one
     finally:
         for key in machines._known.keys() - before.keys():
             machines._known.pop(key).close()

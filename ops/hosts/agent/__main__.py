@@ -13,7 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from ops.hosts.agent.errors import Refused
 
@@ -105,10 +105,8 @@ class _Heedless(io.TextIOWrapper):
             super().flush()
 
 
-def main(name: str) -> None:
-    """Read the arguments, carry out the verb, print the answer."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a command of the verb prints is not the answer
+def respond(name: str, answers: TextIO) -> None:
+    """Read the arguments, carry out the verb, write the answer; both outputs of the process are for people."""
     sys.stdout = sys.stderr = _Heedless(sys.stderr.buffer, errors="replace", line_buffering=True)
     try:
         arguments = json.loads(sys.stdin.buffer.readline())
@@ -119,6 +117,13 @@ def main(name: str) -> None:
     else:
         told = Refused("config", f"{name} got no JSON object").answer()
     print(json.dumps(told), file=answers, flush=True)
+
+
+def main(name: str) -> None:
+    """Carry out one verb in this process."""
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what a command of the verb prints is not the answer
+        respond(name, answers)
 
 
 if __name__ == "__main__":

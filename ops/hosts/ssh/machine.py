@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import paramiko
 
 from ops.hosts import agent_file
-from ops.hosts.detached import ConnectionLost
+from ops.hosts.agents import Pipe
 from ops.hosts.machine import Machine, Place
-from ops.hosts.ssh import forward, keys
+from ops.hosts.ssh import forward, keys, session
 from ops.hosts.ssh.attached import attached
-from ops.hosts.ssh.exchange import exchange
 from ops.hosts.ssh.link import BROKEN, CONNECT, Link
-from ops.hosts.ssh.patience import patiently
 from ops.kernel import guard
 from ops.kernel.context import Context
 from ops.kernel.errors import ConnectionFailed
@@ -78,40 +76,15 @@ class SshMachine(Machine):
 
     def close(self) -> None:
         """End the connection; the next question makes it again."""
+        super().close()
         self._link.close()
 
-    def _exchange(
-        self,
-        context: Context,
-        verb: str,
-        data: bytes,
-        told: Callable[[bytes], None],
-        seconds: float,
-    ) -> tuple[int, bytes]:
-        command = shlex.join([*self._before, *agent_file.command(PYTHON, verb)])
-        asked: list[paramiko.Channel] = []
+    def _start(self) -> Pipe:
+        command = shlex.join([*self._before, *agent_file.command(PYTHON)])
+        return session.started(self._session(), command)
 
-        def work() -> tuple[int, bytes]:
-            asked.append(self._session())
-            try:
-                with asked[0]:
-                    return exchange(asked[0], command, data, told)
-            except BROKEN as error:
-                raise ConnectionLost(
-                    f"the connection to {self.name} broke while waiting for {verb}",
-                    why=str(error) or type(error).__name__,
-                ) from error
-
-        def stop() -> None:
-            for channel in asked:
-                channel.close()
-
-        doing = f"waiting for {verb} on {self.name}"
-        try:
-            return patiently(work, stop, context.deadline, doing, seconds)
-        except ConnectionLost:
-            self._link.close()
-            raise
+    def _lost(self) -> None:
+        self._link.close()
 
     def _session(self) -> paramiko.Channel:
         """Return a new session; a connection that broke while nobody used it is made again."""

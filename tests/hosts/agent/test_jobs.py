@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ops.hosts import agent_file
 from tests.support.local import eventually
 from tests.support.machines import World, world
+from tests.support.served import serving_agent
 
 
 @pytest.fixture
@@ -26,15 +23,9 @@ def made() -> Iterator[World]:
 
 def ask(made: World, verb: str, /, **arguments: Any) -> tuple[dict[str, Any], str]:
     """Run a verb of the agent in a process; return its answer and what it printed for people."""
-    line = json.dumps({**made.place.arguments(), **arguments}).encode() + b"\n"
-    told = subprocess.run(
-        agent_file.command(sys.executable, verb),
-        input=agent_file.content() + line,
-        capture_output=True,
-        check=True,
-    )
-    answer: dict[str, Any] = json.loads(told.stdout)
-    return answer.get("result", answer), told.stderr.decode()
+    with serving_agent() as agent:
+        answer, told = agent.ask(verb, {**made.place.arguments(), **arguments})
+    return answer.get("result", answer), told
 
 
 def start(made: World, job: str = "one", /, seconds: float = 0, **more: Any) -> dict[str, Any]:

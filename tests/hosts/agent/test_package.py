@@ -45,7 +45,7 @@ def test_module_imports_only_the_standard_library_and_the_agent(path: Path) -> N
 def test_older_python_is_told_what_it_lacks() -> None:
     older = "import sys; sys.version_info = (3, 8, 0)\n"
     result = subprocess.run(
-        [sys.executable, "-I", "-c", older + agent_file.START, "0", "hello"],
+        [sys.executable, "-I", "-c", older + agent_file.START, "0"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

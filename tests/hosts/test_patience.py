@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ops.hosts.detached import ConnectionLost
-from ops.hosts.ssh.patience import patiently
+from ops.hosts.patience import patiently
 from ops.kernel.deadline import Deadline
 from ops.kernel.errors import Interrupted, OpsError, TimeLimitReached
 
