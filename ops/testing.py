@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -156,6 +157,12 @@ def run(preparation: Preparation, *, announce: Callable[[str], None], execute: E
     except bootstrap.Unprepared as error:
         raise DependencyError("nox cannot be installed", why=str(error)) from error
     return execute(nox_command(python, preparation.sessions))
+
+
+def failed() -> list[str]:
+    """Return the tests that failed when they last ran, as pytest keeps them: their output is far above."""
+    kept = Path(bootstrap.PROJECT) / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    return sorted(json.loads(kept.read_text())) if kept.exists() else []
 
 
 def nox_command(python: str, sessions: Sequence[str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,11 @@ def test_output_and_code_of_nox_are_those_of_the_run(
         output = "".join(capfd.readouterr())
         assert f"{session} ran" in output
     assert "apt-get install strace" in said[0]
+
+
+def test_tests_that_failed_are_known_when_the_sessions_have_ended(project: Path) -> None:
+    assert testing.failed() == []
+    (project / "test_it.py").write_text("def test_good(): pass\ndef test_bad(): assert 0\n")
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=project, check=False)
+    assert ran.returncode == 1
+    assert testing.failed() == ["test_it.py::test_bad"]

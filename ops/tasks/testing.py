@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ops.kernel import exits
 from ops.kernel.task import WRITE, task
@@ -11,6 +11,9 @@ from ops.kernel.task import WRITE, task
 if TYPE_CHECKING:
     from ops.kernel.invocation import Invocation
     from ops.kernel.report import Report
+
+_SHOWN: Final = 30
+"""Failed tests that are named."""
 
 
 @task(
@@ -46,10 +49,13 @@ def test(call: Invocation, install: bool = False, session: list[str] | None = No
     )
     if code == exits.OK:
         return Report("all sessions passed", data={"sessions": list(preparation.sessions)})
+    failed = testing.failed()
+    names = [f"  {each}" for each in failed[:_SHOWN]]
+    names += [f"  and {len(failed) - _SHOWN} more"] if len(failed) > _SHOWN else []
     return Report(
-        "a session failed",
+        "\n".join(["a session failed", *(["tests that failed last:", *names] if names else [])]),
         status="error",
         hints=("see its output above; one session alone: inv test --session NAME",),
-        data={"sessions": list(preparation.sessions)},
+        data={"sessions": list(preparation.sessions), "failed": failed},
         exit_code=code,
     )
