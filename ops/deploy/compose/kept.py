@@ -207,7 +207,7 @@ def _tidy(context: Context, keep: set[str]) -> None:
     prune.tidy(context, keep)
 
 
-def ahead(context: Context, now: fleet.Fleet, release: str) -> wanted.Wanted:
+def again(context: Context, now: fleet.Fleet, release: str) -> wanted.Wanted:
     """Return a release as the first host keeps it; it is asked once, for what it keeps has a name by its content."""
     host = now.hosts[0]
     key = (context.settings.folder, context.settings.name, release, host.releases[release].digest)

@@ -102,7 +102,7 @@ def rollback(context: Context, to: str, override: str = "") -> Plan:
     now = fleet.observe(context)
     chosen = kept.choose(context, now, to)
     release = chosen.id
-    what = kept.ahead(context, now, release)
+    what = kept.again(context, now, release)
     moves = rollout.moves(what, now)
     if not moves:
         return shared.nothing("rollback", settings, release)
