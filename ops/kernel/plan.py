@@ -83,8 +83,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """First 12 hex digits of the hash over steps and everything seen."""
-        content = json.dumps([self.to_json(), self.seen], sort_keys=True, default=str)
+        """First 12 hex digits of the hash over steps and everything seen.
+
+        The summary is not part of it: it may say what differs from moment to moment, such as the size of a database.
+        """
+        binding = {key: each for key, each in self.to_json().items() if key != "summary"}
+        content = json.dumps([binding, self.seen], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property

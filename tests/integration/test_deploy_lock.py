@@ -65,7 +65,7 @@ def test_lock_that_is_taken_away_stops_the_run_before_its_next_step(
     flag.unlink()
     tiny.commit("a slow hook")
     holder = tiny.start("deploy")
-    assert eventually(lambda: "green-web" in str(tiny.processes()), 30)
+    assert eventually(lambda: "green-web" in str(tiny.processes()), 120)
     assert tiny.run("lock.release", "--yes").code == 0
     flag.touch()
     out, err = holder.communicate(timeout=60)
@@ -78,7 +78,7 @@ def test_lock_that_is_taken_away_stops_the_run_before_its_next_step(
 def test_dead_holder_does_not_block(tiny: Project, flag: Path) -> None:
     tiny.commit("a slow hook")
     holder = tiny.start("deploy")
-    assert eventually(lambda: "blue-web" in str(tiny.processes()), 30)
+    assert eventually(lambda: "blue-web" in str(tiny.processes()), 120)
     holder.send_signal(signal.SIGKILL)
     holder.communicate(timeout=10)
     assert tiny.json("lock.status")["locked"] is False

@@ -61,3 +61,11 @@ def test_a_reference_may_name_a_step_with_a_sub_key() -> None:
 
 def test_a_plan_without_steps_has_no_groups() -> None:
     assert list(Plan("deploy", "local", "here", ()).groups()) == []
+
+
+def test_the_digest_is_the_same_when_only_the_summary_says_something_else() -> None:
+    one, other = (
+        Plan("backup", "local", "here", (make("a"),), summary={"dump": size})
+        for size in ("about 43.4 MB", "about 43.5 MB")
+    )
+    assert one.digest == other.digest
