@@ -129,10 +129,16 @@ class Shop:
             web.wait_for(f"Uvicorn running on unix socket {socket} (Press CTRL+C to quit)")
             yield web
 
+    @property
+    def alive(self) -> Path:
+        """The file that workers touch."""
+        return self.folder / "alive"
+
     @contextmanager
     def worker(self, url: str) -> Iterator[Process]:
         """Start a worker."""
-        with self._process(["python", "-m", "shop.worker"], url, "r1") as (process, log):
+        command = ["python", "-m", "shop.worker", "--alive", str(self.alive)]
+        with self._process(command, url, "r1") as (process, log):
             worker = Process(process, log)
             worker.wait_for("started")
             yield worker

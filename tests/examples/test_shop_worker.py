@@ -134,11 +134,18 @@ def test_worker_survives_lost_connections_and_a_restart_of_the_database(
         assert worker.end() == 0
 
 
-def test_worker_waits_for_the_migrations(server: Postgres, shop: Shop, empty: str) -> None:
+def test_worker_counts_as_alive_only_while_it_gets_through_to_its_jobs(
+    server: Postgres, shop: Shop, empty: str
+) -> None:
+    shop.alive.unlink(missing_ok=True)
     with shop.worker(server.url(empty)) as worker:
         wait_until(lambda: worker.logged("database failed"), "the worker says so")
+        assert not shop.alive.exists()
         assert shop.alembic(server.url(empty), "upgrade", "head").returncode == 0
         with server.connect(empty) as connection:
             place(connection, 1)
             wait_until(lambda: all_done(connection), "the job is done")
+        wait_until(shop.alive.exists, "the worker is alive")
+        before = shop.alive.stat().st_mtime_ns
+        wait_until(lambda: shop.alive.stat().st_mtime_ns > before, "it stays alive")
         assert worker.end() == 0

@@ -1,10 +1,16 @@
-"""The worker: `python -m shop.worker` books each order once in the sales."""
+"""The worker: `python -m shop.worker` books each order once in the sales.
+
+With `--alive FILE` it touches a file each time that it got through to the database: it answers nobody, so this is what
+a health check looks at.
+"""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import signal
 import threading
+from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -49,8 +55,14 @@ def work(engine: Engine) -> bool:
     return True
 
 
-def run(engine: Engine, stop: threading.Event) -> None:
-    """Work until `stop` is set; a lost database is tried again, after 0.5 s and up to 5 s."""
+def run(engine: Engine, stop: threading.Event, alive: Path | None = None) -> None:
+    """Work until `stop` is set; a lost database is tried again, after 0.5 s and up to 5 s.
+
+    Args:
+        engine: The database.
+        stop: When to end.
+        alive: File that is touched after each look for a job.
+    """
     pause = IDLE_SECONDS
     while not stop.is_set():
         try:
@@ -62,12 +74,17 @@ def run(engine: Engine, stop: threading.Event) -> None:
             stop.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         else:
+            if alive:
+                alive.touch()
             if not busy:
                 stop.wait(IDLE_SECONDS)
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT; the job in hand is finished first."""
+    parser = argparse.ArgumentParser(prog="shop.worker")
+    parser.add_argument("--alive", type=Path)
+    alive = parser.parse_args().alive
     configured = settings.load()
     logs.configure(configured.log_level)
     stop = threading.Event()
@@ -80,7 +97,7 @@ def main() -> None:
         pool_pre_ping=True,
     )
     log.info("started", extra={"version": configured.version})
-    run(engine, stop)
+    run(engine, stop, alive)
     engine.dispose()
     log.info("stopped", extra={"version": configured.version})
 
