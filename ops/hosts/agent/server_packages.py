@@ -143,13 +143,22 @@ def _apt(*words: str) -> None:
             if line.startswith(_SHOWN):
                 print(line.rstrip(), flush=True)
     if process.returncode != 0:
-        told = [line for line in lines if line.startswith(("E:", "dpkg: error"))] or lines
         raise Refused(
             "failed",
             f"apt-get {words[0]} failed",
-            commands.last_lines("".join(told)),
+            _reason(lines) if process.returncode > 0 else "it was killed",
             "look at it on the server: apt-get update && apt-get -f install",
         )
+
+
+def _reason(lines: list[str]) -> str:
+    """Return what apt or dpkg says about an error; dpkg says why in the line after it."""
+    told, last = [], ""
+    for line in lines:
+        if line.startswith(("E:", "dpkg: error")) or last.startswith("dpkg: error"):
+            told.append(line)
+        last = line
+    return commands.last_lines("".join(told or lines))
 
 
 def compose_lacks(wanted: dict[str, Any]) -> str:
