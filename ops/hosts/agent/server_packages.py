@@ -33,7 +33,15 @@ _HALF = (
     *("half-installed", "unpacked", "half-configured"),
     *("triggers-awaited", "triggers-pending"),
 )
-_APT = ("apt-get", "-q", "-y", "-o", f"DPkg::Lock::Timeout={OTHERS_SECONDS:.0f}", "-o", "Dpkg::Use-Pty=0")
+_APT = (
+    "apt-get",
+    "-q",
+    "-y",
+    "-o",
+    f"DPkg::Lock::Timeout={OTHERS_SECONDS:.0f}",
+    "-o",
+    "Dpkg::Use-Pty=0",
+)
 
 
 def system() -> tuple[str, str]:
