@@ -1,7 +1,7 @@
 """`inv setup.server` killed at each step: SSH lets us in, nothing is half written, and the same command goes on.
 
-The steps come from the plan, so a new one is here by itself. The tests of this file follow each other on one server: the
-first finds it as it comes, each of the others takes away what it needs to see made again.
+The steps come from the plan, so a new one is here by itself. The tests of this file follow each other on one server:
+the first find it as it comes, each of the others takes away what it needs to see made again.
 """
 
 from __future__ import annotations

@@ -12,6 +12,14 @@ import pytest
 from ops.hosts.agent import server_packages as packages
 from ops.hosts.agent.errors import Refused
 
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
 
 def system(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     (folder / "os-release").write_text(text)
@@ -86,8 +94,7 @@ def test_somebody_else_who_installs_is_waited_for(
     packages._wait_for_others(lock)  # there is none
     lock.touch()
     packages._wait_for_others(lock)  # nobody has it
-    hold = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); input()"
-    command = [sys.executable, "-c", hold, str(lock)]
+    command = [sys.executable, "-c", HOLD, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdin and other.stdout and other.stdout.readline() == b"held\n"
         monkeypatch.setattr(packages, "OTHERS_SECONDS", 0.1)
