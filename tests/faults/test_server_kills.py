@@ -35,6 +35,7 @@ BROUGHT_ALONG = {
     "updates": "rm /etc/apt/apt.conf.d/20auto-upgrades",
 }
 """Steps that have nothing to do once the packages are there, with what takes away again what came along."""
+WHOLE = "test \"$(dpkg-query -W -f '${db:Status-Status}' unattended-upgrades)\" = installed"
 WRITTEN = (
     *("/etc/invops", "/etc/docker", "/etc/apt", "/etc/systemd/system", "/etc/cron.d", "/home"),
     *("/usr/local/lib/docker", "/var/lib/invops", "/srv"),
@@ -78,8 +79,8 @@ class Bare(Lane):
         return self.bare.host.inside("sh", "-c", command, check=False)
 
     def installs(self) -> bool:
-        """Wait until packages are unpacked or set up."""
-        busy = "pgrep -f '/dpkg .*--(unpack|configure) '"
+        """Wait until a package is set up, by apt or by dpkg alone."""
+        busy = "pgrep -f '/dpkg/info/.*[.]postinst configure'"
         return eventually(lambda: self.shell(busy) != "", PATIENCE)
 
     def table(self) -> str:
@@ -207,8 +208,9 @@ def deployer_terminated(lane: Bare, running: forks.Running) -> None:
 def test_installation_cut_off_halfway_is_finished_by_the_next_run(
     ready: Bare, harms: list[tuple[Harm, int, str]]
 ) -> None:
-    ready.shell("dpkg --purge unattended-upgrades python3-distro-info")
     for harm, code, words in harms:
+        # What the harm before left half done stays so.
+        ready.shell(f"{WHOLE} && dpkg --purge unattended-upgrades python3-distro-info")
         running = ready.starting()
         assert ready.installs()
         harm(ready, running)

@@ -71,7 +71,8 @@ def test_key_is_its_users_from_its_first_moment(
     uid, gid = (4711, 4712) if os.geteuid() == 0 else (ME.pw_uid, ME.pw_gid)
     home = tmp_path / "home"  # which a killed `useradd` has not made
     account = pwd.struct_passwd(("bert", "*", uid, gid, "", str(home), "/bin/sh"))
-    replace, owners = os.replace, []
+    replace = os.replace
+    owners: list[tuple[int, ...]] = []
 
     def appears(name: str, path: Path) -> None:
         owners.extend(os.stat(each)[4:6] for each in (home, path.parent, name))
