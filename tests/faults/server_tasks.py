@@ -7,7 +7,7 @@ from invoke.collection import Collection
 from ops import tasks
 from ops.setup.server import steps
 
-CONFIRM = 5.0
+CONFIRM = 8.0
 """Seconds; long enough for a run that comes in anew."""
 
 
