@@ -88,7 +88,7 @@ class Hosted(Lane, Small):
         running = self.begin("deploy", "--quiet", fault=",".join(faults))
         process = psutil.Process(running.pid)
         try:
-            while _stops(process):
+            while stops(process):
                 yield running
                 process.send_signal(signal.SIGCONT)
         except BaseException:
@@ -124,7 +124,7 @@ class Hosted(Lane, Small):
         return f"/var/lib/invops-tests/{self.environment}"
 
 
-def _stops(process: psutil.Process) -> bool:
+def stops(process: psutil.Process) -> bool:
     """Wait until a run is stopped; say no when it has ended."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:

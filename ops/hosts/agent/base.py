@@ -124,14 +124,25 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def write(path: Path, data: str | bytes, mode: int = 0o600) -> None:
-    """Write a file atomically, on disk when this returns; its folder must be there."""
+def write(
+    path: Path, data: str | bytes, mode: int = 0o600, owner: tuple[int, int] | None = None
+) -> None:
+    """Write a file atomically, on disk when this returns; its folder must be there.
+
+    Args:
+        path: Where.
+        data: Its whole content.
+        mode: Its permissions.
+        owner: User and group that it is of from its first moment; None for us.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fchmod(file.fileno(), mode)
+            if owner is not None:
+                os.fchown(file.fileno(), *owner)
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:

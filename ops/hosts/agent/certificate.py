@@ -141,12 +141,13 @@ def _give(arguments: dict[str, Any]) -> None:
     owner = base.of(arguments).stat()
     front = proxy.of(arguments)
     front.folder.mkdir(mode=0o755, exist_ok=True)
+    # Before the certificate is there, after which nobody looks: a deploy writes into the folder.
+    os.chown(front.folder, owner.st_uid, owner.st_gid)
     there = front.folder / proxy.CERTIFICATE
     pem = _joined(arguments)
     if not there.exists() or there.read_text("utf-8") != pem:
         front.certify(pem)
-    for each in (front.folder, there):
-        os.chown(each, owner.st_uid, owner.st_gid)
+    os.chown(there, owner.st_uid, owner.st_gid)
 
 
 def _files(wanted: dict[str, Any]) -> dict[Path, str]:

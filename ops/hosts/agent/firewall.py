@@ -176,7 +176,8 @@ def confirm(arguments: dict[str, Any]) -> dict[str, Any]:
         WANTED.symlink_to(UNIT)
     if commands.SYSTEMD.exists():
         commands.run(["systemctl", "daemon-reload"], 60.0)
-    (FOLDER / f"firewall.{arguments['token']}.before").unlink(missing_ok=True)
+    for each in FOLDER.glob("firewall.*.before"):  # ours, and of runs that were killed
+        each.unlink(missing_ok=True)
     return {}
 
 

@@ -82,9 +82,8 @@ def write_variables(wanted: dict[str, Any]) -> None:
     """
     path = Path(wanted["path"])
     path.parent.mkdir(mode=FOR_ALL, parents=True, exist_ok=True)
-    base.write(path, wanted["content"], 0o600)
     account = pwd.getpwnam(wanted["user"])
-    os.chown(path, account.pw_uid, account.pw_gid)
+    base.write(path, wanted["content"], 0o600, (account.pw_uid, account.pw_gid))
 
 
 def _uid(user: str) -> int:

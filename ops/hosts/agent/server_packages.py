@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -22,7 +23,25 @@ _LONG = 1800.0
 _NEWEST = 99
 _ALWAYS = ("ca-certificates", "nftables", "openssl", "unattended-upgrades")
 _SHOWN = ("Get:", "Setting up ")
-_APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0")
+LOCKS = tuple(
+    Path("/var", each)
+    for each in ("lib/dpkg/lock-frontend", "lib/apt/lists/lock", "cache/apt/archives/lock")
+)
+OTHERS_SECONDS = 300.0
+"""For whoever installs packages already: a run that was killed, or a server that has just been booted."""
+_HALF = (
+    *("half-installed", "unpacked", "half-configured"),
+    *("triggers-awaited", "triggers-pending"),
+)
+_APT = (
+    "apt-get",
+    "-q",
+    "-y",
+    "-o",
+    f"DPkg::Lock::Timeout={OTHERS_SECONDS:.0f}",
+    "-o",
+    "Dpkg::Use-Pty=0",
+)
 
 
 def system() -> tuple[str, str]:
@@ -51,7 +70,7 @@ def packaged_compose(name: str, version: str) -> str:
 
 
 def missing(wanted: dict[str, Any]) -> str:
-    """Return the packages that are not installed.
+    """Return the packages that are not installed, or not to their end.
 
     Args:
         wanted: `more`: names beside those that every server gets.
@@ -60,26 +79,58 @@ def missing(wanted: dict[str, Any]) -> str:
 
 
 def _missing(wanted: dict[str, Any]) -> list[str]:
-    names = [*_ALWAYS, *wanted["more"]]
     name, version = system()
-    if shutil.which("docker") is None:  # who has Docker's own packages keeps them
-        names.append("docker.io")
-        if name == "debian" and int(version.partition(".")[0] or _NEWEST) > 12:
-            names.append("docker-cli")
-    if _compose_version() == "" and packaged_compose(name, version):
-        names.append(packaged_compose(name, version))
+    needed: set[str] = {*_ALWAYS, *wanted["more"]}
+    other: set[str] = set()
+    docker = {"docker.io"}
+    if name == "debian" and int(version.partition(".")[0] or _NEWEST) > 12:
+        docker.add("docker-cli")
+    # Who has Docker's own packages keeps them.
+    (needed if shutil.which("docker") is None else other).update(docker)
+    compose = {packaged_compose(name, version)} - {""}
+    (other if _compose_version() else needed).update(compose)
     form = "${Package} ${db:Status-Status}\\n"
-    listed = commands.run(["dpkg-query", "-W", "-f", form, *names], check=False).stdout
-    there = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
-    return sorted(set(names) - there)
+    query = ["dpkg-query", "-W", "-f", form, *sorted(needed | other)]
+    listed = [line.split() for line in commands.run(query, check=False).stdout.splitlines()]
+    there = {package for package, state in listed if state == "installed"}
+    # The program of a package may be there although an installation was killed before it was set up.
+    half = {package for package, state in listed if state in _HALF}
+    return sorted(needed - there | half)
 
 
 def install(wanted: dict[str, Any]) -> None:
     """Install the packages that are missing, telling each one."""
-    commands.run(["dpkg", "--configure", "-a"], _LONG)  # what a killed run left half done
+    for each in LOCKS:
+        _wait_for_others(each)
+    # What a killed installation left half done.
+    done = commands.run(["dpkg", "--configure", "-a"], _LONG, check=False)
     _apt("update")
     options = ("--no-install-recommends", "-o", "Dpkg::Options::=--force-confold")
+    if done.returncode != 0:  # it was killed before all that its packages need was there
+        _apt("install", "--fix-broken", "--no-remove", *options)
     _apt("install", *options, *_missing(wanted))
+
+
+def _wait_for_others(lock: Path) -> None:
+    """Wait until nobody has a lock: `dpkg` and `apt-get update` themselves give up at once."""
+    end, told = time.monotonic() + OTHERS_SECONDS, False
+    while lock.exists():
+        with lock.open("r+b") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                if time.monotonic() > end:
+                    raise Refused(
+                        "failed",
+                        "somebody else installs packages",
+                        f"{lock} is held since {OTHERS_SECONDS:g} s",
+                        "wait for its end, then run this again; who it is: ps -ef | grep -E 'apt|dpkg'",
+                    ) from None
+        if not told:
+            print("waiting for somebody else who installs packages", flush=True)
+            told = True
+        time.sleep(0.2)
 
 
 def _apt(*words: str) -> None:
@@ -100,13 +151,22 @@ def _apt(*words: str) -> None:
             if line.startswith(_SHOWN):
                 print(line.rstrip(), flush=True)
     if process.returncode != 0:
-        told = [line for line in lines if line.startswith(("E:", "dpkg: error"))] or lines
         raise Refused(
             "failed",
             f"apt-get {words[0]} failed",
-            commands.last_lines("".join(told)),
+            _reason(lines) if process.returncode > 0 else "it was killed",
             "look at it on the server: apt-get update && apt-get -f install",
         )
+
+
+def _reason(lines: list[str]) -> str:
+    """Return what apt or dpkg says about an error; dpkg says why in the line after it."""
+    told, last = [], ""
+    for line in lines:
+        if line.startswith(("E:", "dpkg: error")) or last.startswith("dpkg: error"):
+            told.append(line)
+        last = line
+    return commands.last_lines("".join(told or lines))
 
 
 def compose_lacks(wanted: dict[str, Any]) -> str:

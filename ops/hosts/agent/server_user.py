@@ -64,14 +64,19 @@ def _has_key(account: pwd.struct_passwd, key: str) -> bool:
 
 
 def _add_key(account: pwd.struct_passwd, key: str) -> None:
-    path = _keys(account)
+    path, owner = _keys(account), (account.pw_uid, account.pw_gid)
+    # A `useradd` that was killed, or one without --create-home, leaves a user without a home.
+    home = path.parent.parent
+    if not home.exists():
+        home.mkdir(mode=0o700)
+        os.chown(home, *owner)
     path.parent.mkdir(mode=0o700, exist_ok=True)
+    # Before the key is there: a run that finds the key does not look at who may read it.
+    os.chown(path.parent, *owner)
     before = path.read_text("utf-8") if path.exists() else ""
     if before and not before.endswith("\n"):
         before += "\n"
-    base.write(path, f"{before}{key}\n", 0o600)
-    for each in (path.parent, path):
-        os.chown(each, account.pw_uid, account.pw_gid)
+    base.write(path, f"{before}{key}\n", 0o600, owner)
 
 
 def _keys(account: pwd.struct_passwd) -> Path:

@@ -67,7 +67,8 @@ def services(
         slots: Which.
     """
     hashes, known = containers.hashes(model), made.known(model.parent)
-    found = list(zip(containers.made_of(there), there, strict=True))
+    # Without `zip`: its `strict` is younger than Python 3.9, and without it a checker complains.
+    found = [(each, there[number]) for number, each in enumerate(containers.made_of(there))]
     gone = (document.get("x-invops") or {}).get("gone") or {}
     for name, service in sorted(document["services"].items()):
         if filling.slot_of(service) not in ("", *slots) or gone.get(name, "") not in ("", *slots):

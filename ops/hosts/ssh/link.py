@@ -11,6 +11,7 @@ from typing import Final
 
 import fabric
 import paramiko
+from paramiko.ssh_exception import NoValidConnectionsError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ops.hosts.ssh import keys
@@ -155,7 +156,7 @@ def _translated(address: Address, via: Link | None) -> Iterator[None]:
         ) from error
     except (OSError, EOFError) as error:
         raise ConnectionFailed(
-            f"cannot connect to {where}", why=str(error), hint=_try(address)
+            f"cannot connect to {where}", why=_why(error), hint=_try(address)
         ) from error
     except paramiko.SSHException as error:
         if "No authentication methods" in str(error):
@@ -163,6 +164,13 @@ def _translated(address: Address, via: Link | None) -> Iterator[None]:
         raise ConnectionFailed(
             f"cannot connect to {where}", why=str(error), hint=_try(address)
         ) from error
+
+
+def _why(error: OSError | EOFError) -> str:
+    """Return the reason in words, without numbers; of a name with several addresses that of each."""
+    found = error.errors.values() if isinstance(error, NoValidConnectionsError) else [error]
+    reasons = (each.strerror if isinstance(each, OSError) else "" for each in found)
+    return "; ".join(dict.fromkeys(filter(None, reasons))) or str(error)
 
 
 def _refused(address: Address, why: str) -> NotPermitted:

@@ -65,6 +65,25 @@ def test_user_that_is_missing_is_told() -> None:
     assert "no such user" in server_user.lacks({"user": "nobody-at-all", "key": KEY})
 
 
+def test_key_is_its_users_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid, gid = (4711, 4712) if os.geteuid() == 0 else (ME.pw_uid, ME.pw_gid)
+    home = tmp_path / "home"  # which a killed `useradd` has not made
+    account = pwd.struct_passwd(("bert", "*", uid, gid, "", str(home), "/bin/sh"))
+    replace = os.replace
+    owners: list[tuple[int, ...]] = []
+
+    def appears(name: str, path: Path) -> None:
+        owners.extend(os.stat(each)[4:6] for each in (home, path.parent, name))
+        replace(name, path)
+
+    monkeypatch.setattr(os, "replace", appears)
+    server_user._add_key(account, KEY)
+    assert owners == [(uid, gid)] * 3
+    assert server_user._has_key(account, KEY)
+
+
 def test_key_is_added_once_and_others_stay(tmp_path: Path) -> None:
     account = pwd.struct_passwd((*ME[:5], str(tmp_path), ME.pw_shell))
     assert not server_user._has_key(account, KEY)

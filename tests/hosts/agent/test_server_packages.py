@@ -2,12 +2,23 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from ops.hosts.agent import server_packages as packages
 from ops.hosts.agent.errors import Refused
+
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def system(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -57,6 +68,57 @@ def test_packages_that_are_there_are_not_missing(
     system(tmp_path, monkeypatch, 'ID=debian\nVERSION_ID="12"\n')
     expected = "ca-certificates, certbot, openssl, unattended-upgrades"
     assert packages.missing({"more": ["certbot"]}) == expected
+
+
+@pytest.mark.parametrize("state", ["unpacked", "half-configured", "triggers-awaited"])
+def test_package_whose_program_is_there_is_missing_until_it_is_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    names = ("ca-certificates", "nftables", "openssl", "unattended-upgrades")
+    lines = "; ".join(f"echo '{each} installed'" for each in names)
+    query = tmp_path / "dpkg-query"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/docker")
+    monkeypatch.setattr(packages, "_compose_version", lambda: "2.26.1")
+    system(tmp_path, monkeypatch, 'ID=debian\nVERSION_ID="12"\n')
+    for now, expected in ((state, "docker.io"), ("installed", ""), ("config-files", "")):
+        query.write_text(f"#!/bin/sh\n{lines}; echo 'docker.io {now}'\n")
+        query.chmod(0o755)
+        assert packages.missing({"more": []}) == expected
+
+
+def test_somebody_else_who_installs_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "lock"
+    packages._wait_for_others(lock)  # there is none
+    lock.touch()
+    packages._wait_for_others(lock)  # nobody has it
+    command = [sys.executable, "-c", HOLD, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin and other.stdout and other.stdout.readline() == b"held\n"
+        monkeypatch.setattr(packages, "OTHERS_SECONDS", 0.1)
+        with pytest.raises(Refused, match="somebody else installs packages") as caught:
+            packages._wait_for_others(lock)
+        assert str(lock) in caught.value.why
+        monkeypatch.setattr(packages, "OTHERS_SECONDS", 30.0)
+        threading.Timer(0.3, other.stdin.close).start()
+        packages._wait_for_others(lock)
+    assert capsys.readouterr().out.count("waiting for somebody else") == 2
+
+
+def test_reason_of_dpkg_is_told_with_the_line_after_it() -> None:
+    lines = [
+        "Setting up docker.io (20.10.24) ...\n",
+        "dpkg: error processing package docker.io (--configure):\n",
+        " installed docker.io package post-installation script subprocess returned error exit status 1\n",
+        "Errors were encountered while processing:\n",
+        "E: Sub-process /usr/bin/dpkg returned an error code (1)\n",
+    ]
+    told = packages._reason(lines)
+    assert "returned error exit status 1" in told and "Setting up" not in told
+    assert told.splitlines()[-1].startswith("E: Sub-process")
+    assert packages._reason(["nothing that is known\n"]) == "nothing that is known"
 
 
 def test_plugin_that_is_another_file_is_refused(

@@ -14,8 +14,11 @@ from pathlib import Path
 from tests.support.docker.acme import Acme, acme
 from tests.support.docker.deployed import Small, small
 from tests.support.docker.hosts import Host, hosts
-from tests.support.docker.images import image
+from tests.support.docker.images import image, images
+from tests.support.local import eventually
 
+OPEN, CLOSED = (22, 80, 443), (5432, 5433)
+"""Ports that are reached from outside, and some that Docker publishes in vain."""
 SETTINGS = "/etc/docker/daemon.json"
 SECRET = "it's hidden $here"
 OPS_TOML = """\
@@ -76,6 +79,27 @@ class Server:
     def rules(self) -> str:
         """Return the rules of the firewall."""
         return self.host.inside("nft", "list", "table", "inet", "invops")
+
+    def assert_closed(self) -> None:
+        """Assert that from outside only the open ports are reached, whatever Docker publishes; containers get out."""
+        tag, host = images("redis")["redis"], self.host
+        host.load(tag)
+        host.inside("docker", "network", "create", "other")
+        run = ("docker", "run", "--detach")
+        try:
+            host.inside(*run, "--name=one", "-p", "5432:6379", "-p", "80:6379", tag)
+            ports = ("-p", "5433:6379", "-p", "443:6379")
+            host.inside(*run, "--name=two", "--network=other", *ports, tag)
+            assert eventually(lambda: self.reachable(443) and self.reachable(80), 30)
+            assert [port for port in (*OPEN, *CLOSED) if self.reachable(port)] == list(OPEN)
+            for port in CLOSED:  # they are published, and the host itself reaches them
+                host.inside("bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}")
+            outside = f"exec 3<>/dev/tcp/{self.acme.address}/14000"
+            for name in ("one", "two"):
+                host.inside("docker", "exec", name, "bash", "-c", outside)
+        finally:
+            host.inside("docker", "rm", "--force", "one", "two", check=False)
+            host.inside("docker", "network", "rm", "other", check=False)
 
     def certificate(self) -> ssl.SSLSocket:
         """Return a connection to the application's HTTPS; the certificate must be one of the ACME server."""
