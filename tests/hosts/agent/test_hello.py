@@ -32,10 +32,17 @@ def test_facts_of_the_host_are_told(tmp_path: Path) -> None:
     assert not (tmp_path / "base").exists()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'case "$1" in info) echo "26.1.5 /";; compose) echo 2.26.1;; esac',
+        """[ "$1" = info ] && printf '26.1.5 /\nbuildx v0.13.1\ncompose v2.26.1\n'""",
+    ],
+)
 def test_versions_of_docker_and_compose_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    program(tmp_path, 'case "$1" in info) echo "26.1.5 /";; compose) echo 2.26.1;; esac')
+    program(tmp_path, text)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     told = hello.hello(place(tmp_path))
     assert told["docker"] == {"version": "26.1.5", "why": ""}
