@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.hosts.agent import base
+from ops.hosts.agent import base, engine
 from ops.hosts.agent.errors import Refused
 
 QUICK_SECONDS = 30.0
@@ -117,12 +117,11 @@ def project(name: str) -> list[Container]:
 
 def raw_project(name: str) -> list[dict[str, Any]]:
     """Return what `docker inspect` says of the containers of a Compose project; it holds the values of variables."""
-    wanted = [
-        "--filter",
-        f"label={PROJECT}={name}",
-        "--filter",
-        "label=com.docker.compose.oneoff=False",
-    ]
+    labels = (f"{PROJECT}={name}", "com.docker.compose.oneoff=False")
+    found = engine.labelled(labels, QUICK_SECONDS)
+    if found is not None:
+        return found
+    wanted = [word for label in labels for word in ("--filter", f"label={label}")]
     return raw(run(["ps", "-aq", "--no-trunc", *wanted], QUICK_SECONDS).split())
 
 
@@ -140,6 +139,9 @@ def raw(ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return what `docker inspect` says; it holds the values of variables."""
     if not ids:
         return []
+    answered = engine.inspected(ids, QUICK_SECONDS)
+    if answered is not None:
+        return answered
     found: list[dict[str, Any]] = json.loads(
         run(["inspect", "--type", "container", *ids], QUICK_SECONDS, check=False) or "[]"
     )

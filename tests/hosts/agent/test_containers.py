@@ -24,6 +24,9 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        monkeypatch.setenv(
+            "DOCKER_HOST", f"unix://{tmp_path}/none"
+        )  # an engine of this machine is not asked
 
     return make
 
