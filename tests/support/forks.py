@@ -214,7 +214,8 @@ class _Server:
     def close(self) -> None:
         """End it; what runs goes on."""
         self._control.close()
-        self._process.wait()
+        with self._process:  # waits for it and closes its outputs
+            pass
 
     def start(self, argv: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Running:
         asked = {"module": argv[2], "words": argv[3:], "folder": str(folder)}
