@@ -15,16 +15,19 @@ from typing import Any
 
 from invoke.collection import Collection
 
+from ops import tasks
+
 LIMITS = sorted(name for name in dir(resource) if name.startswith("RLIMIT_"))
 STREAM = ("encoding", "errors", "line_buffering", "newlines", "write_through", "name", "mode")
 
 
 def collection() -> Collection:
     """Print it, and wait when HOLD says so."""
+    found = tasks.collection()
     print(json.dumps(seen()), flush=True)
     if "HOLD" in os.environ:
         time.sleep(300)
-    return Collection()
+    return found
 
 
 def seen() -> dict[str, Any]:
