@@ -33,8 +33,15 @@ from typing import Any, Final, TextIO, TypeAlias
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED: Final = ("ops.program", "tests.faults.run")
 """Modules whose function `main` may be run; any other command is a new process."""
-LATE: Final = ("alembic.command", "sqlalchemy.dialects.sqlite", "ops.kernel.store.migrate")
-"""What commands import only when they need it."""
+LATE: Final = (
+    *("alembic.command", "encodings.idna", "httpx", "rich._emoji_codes", "rich.progress"),
+    *("sqlalchemy.dialects.sqlite", "supervisor.xmlrpc"),
+    *("ops.backup.engines.postgres", "ops.backup.storage.folder", "ops.database.schema"),
+    *("ops.deploy.check", "ops.deploy.compose.pipeline", "ops.deploy.pipeline"),
+    *("ops.hosts.ssh.link", "ops.kernel.executor", "ops.kernel.recovery"),
+    *("ops.kernel.store.migrate", "ops.services.status", "ops.setup.check"),
+)
+"""What commands import only when they need it, and most of them do."""
 _AT_START = ("LANG", "LC_", "LD_", "PYTHON", "TZ")
 """Variables that an interpreter reads when it starts begin with these."""
 _HANDLES: Final = 3
