@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELOADED: Final = ("ops.program", "tests.faults.run")
 """Modules whose function `main` may be run; any other command is a new process."""
 LATE: Final = (
-    *("alembic.command", "encodings.idna", "httpx", "rich._emoji_codes", "rich.progress"),
+    *("alembic.command", "boto3", "encodings.idna", "httpx", "rich._emoji_codes", "rich.progress"),
     *("sqlalchemy.dialects.sqlite", "supervisor.xmlrpc"),
     *("ops.backup.engines.postgres", "ops.backup.storage.folder", "ops.database.schema"),
     *("ops.deploy.check", "ops.deploy.compose.pipeline", "ops.deploy.pipeline"),
