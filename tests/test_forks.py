@@ -24,8 +24,8 @@ PROBE = {"FAULT_TASKS": "tests.support.probe"}
 STATE = """
 import gc, json, os, signal, sys, tempfile, threading
 before = dict(os.environ), sorted(os.listdir("/dev/fd")), os.getcwd()
-from tests.support import forks
-forks.preload()
+from tests.support import forkserver
+forkserver.preload()
 assert (dict(os.environ), sorted(os.listdir("/dev/fd")), os.getcwd()) == before
 assert threading.active_count() == 1, threading.enumerate()
 assert tempfile.tempdir is None
@@ -138,6 +138,14 @@ def test_many_at_the_same_time(tmp_path: Path, held: forks.Process) -> None:
         each.join()
     assert [f"no.such.{number}'" in found[number] for number in range(12)] == [True] * 12
     assert held.poll() is None
+
+
+def test_killed_while_somebody_waits(held: forks.Process) -> None:
+    waiting = threading.Thread(target=held.wait)
+    waiting.start()
+    held.kill()
+    waiting.join(60)
+    assert held.returncode == -signal.SIGKILL
 
 
 def test_a_reader_that_is_gone_is_told_to_nobody(tmp_path: Path) -> None:

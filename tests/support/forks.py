@@ -1,13 +1,8 @@
 """Runs commands as forks of one process that has everything imported.
 
 A run is a process of its own, as `python -m MODULE` in a new interpreter would be, with its own folder, variables and
-output; it only lacks the second of imports that thousands of runs would spend. `start` is the client, `python -m
-tests.support.forks` the server. Each run has a keeper between it and the server, which waits for it:
-
-    test ── control ── server ─── keeper ─── run
-      └──────── link ───────────────┘
-
-Coverage begins in the run itself, as it does in a new interpreter, so a server knows nothing of it.
+output; it only lacks the second of imports that thousands of runs would spend. This is the client of
+`tests.support.forkserver`.
 """
 
 from __future__ import annotations
@@ -15,8 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import gc
-import importlib
 import json
 import os
 import signal
@@ -28,25 +21,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TextIO, TypeAlias
+from typing import Final, TextIO, TypeAlias
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED: Final = ("ops.program", "tests.faults.run")
 """Modules whose function `main` may be run; any other command is a new process."""
-LATE: Final = (
-    *("alembic.command", "boto3", "encodings.idna", "httpx", "rich._emoji_codes", "rich.progress"),
-    *("sqlalchemy.dialects.sqlite", "supervisor.xmlrpc"),
-    *("ops.backup.engines.postgres", "ops.backup.storage.folder", "ops.database.schema"),
-    *("ops.deploy.check", "ops.deploy.compose.pipeline", "ops.deploy.pipeline"),
-    *("ops.hosts.ssh.link", "ops.kernel.executor", "ops.kernel.recovery"),
-    *("ops.kernel.store.migrate", "ops.services.status", "ops.setup.check"),
-)
-"""What commands import only when they need it, and most of them do."""
 _AT_START = ("LANG", "LC_", "LD_", "PYTHON", "TZ")
 """Variables that an interpreter reads when it starts begin with these."""
-_HANDLES: Final = 3
+HANDLES: Final = 3
 """What the server is sent for a run: its link, standard output, standard error."""
-_SIZE: Final = 16
+SIZE: Final = 16
 """Bytes of a number that the keeper sends: the process, then the exit code."""
 _starting = threading.Lock()
 
@@ -101,7 +85,8 @@ class Running:
     def send_signal(self, number: int) -> None:
         """Send a signal; to nobody when it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # another thread waited for it just now
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -126,21 +111,24 @@ class Running:
         self.wait()
 
     def _look(self, timeout: float | None) -> int | None:
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+            return None  # another thread waits for it
+        try:
             if self.returncode is None:
                 self._link.settimeout(timeout)
-                try:
-                    self.returncode = self._read()
-                except (BlockingIOError, TimeoutError):
-                    return None
+                self.returncode = self._read()
                 self._link.settimeout(None)
                 self._link.shutdown(socket.SHUT_WR)  # the keeper may let the number go ...
                 self._link.recv(1)  # ... and has
                 self._link.close()
-            return self.returncode
+        except (BlockingIOError, TimeoutError):
+            return None
+        finally:
+            self._lock.release()
+        return self.returncode
 
     def _read(self) -> int:
-        said = self._link.recv(_SIZE)
+        said = self._link.recv(SIZE)
         if not said:
             raise EOFError(f"nobody waits for process {self.pid}")
         return int(said)
@@ -207,7 +195,7 @@ class _Server:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.forks", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.forkserver", str(theirs.fileno())],
                 cwd=ROOT,
                 env=variables,
                 stdin=subprocess.DEVNULL,
@@ -247,84 +235,3 @@ def _server(read: frozenset[tuple[str, str]]) -> _Server:
     """Return the server for the variables that are read at the start."""
     kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     return _Server({**kept, **dict(read)})
-
-
-def preload() -> None:
-    """Import what commands need; nothing else may happen, because each of them would begin with it."""
-    import coverage  # noqa: F401
-
-    from ops import steps_catalog, tasks
-
-    for name in (*PRELOADED, *LATE):
-        importlib.import_module(name)
-    tasks.collection()
-    steps_catalog.load()
-
-
-def serve(control: socket.socket) -> None:
-    """Fork a keeper for each run until nobody can ask any more; return in the runs only."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are waited for by nobody
-    while True:
-        said, handles, _, _ = socket.recv_fds(control, 1, _HANDLES)
-        if not said:
-            os._exit(0)
-        if os.fork() == 0:
-            control.close()
-            _keep(*handles)
-            return
-        for each in handles:
-            os.close(each)
-
-
-def _keep(handle: int, outputs: int, errors: int) -> None:
-    """Start a run and wait for its end; return in the run only."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    link = socket.socket(fileno=handle)
-    with link.makefile("rb") as lines:
-        asked = json.loads(lines.readline())
-    pid = os.fork()
-    if pid == 0:
-        link.close()
-        _become(asked, outputs, errors)
-        return
-    os.close(outputs)
-    os.close(errors)
-    with contextlib.suppress(OSError):  # the test is gone, the run goes on
-        link.sendall(b"%*d" % (_SIZE, pid))
-    status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert status is not None
-    code = status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
-    with contextlib.suppress(OSError):
-        link.sendall(b"%*d" % (_SIZE, code))
-        link.recv(1)  # until the test knows, so that it never sends a signal to another process
-    os.waitpid(pid, 0)
-    os._exit(0)
-
-
-def _become(asked: Any, outputs: int, errors: int) -> None:
-    """Make this process what a new interpreter would be."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, handle in enumerate((nothing, outputs, errors)):
-        os.dup2(handle, number)
-        os.close(handle)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(asked["folder"])
-    os.environ.clear()
-    os.environ.update(asked["variables"])
-    module = sys.modules[asked["module"]]
-    sys.path[0] = os.getcwd()
-    sys.argv[:] = [str(module.__file__), *asked["words"]]
-    if os.environ.get("COVERAGE_PROCESS_CONFIG"):
-        import coverage
-
-        coverage.process_startup(slug="fork")
-    module.main()
-    sys.exit()
-
-
-if __name__ == "__main__":
-    preload()
-    gc.collect()
-    gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))
