@@ -236,7 +236,6 @@ def test_each_reading_task_works_in_a_new_process(deployed: Deployed, name: str)
         cwd=made.folder, capture_output=True, text=True, check=False, timeout=120,
         env={**clean_variables(), "OPS_HOME": str(made.base)},
     )  # fmt: skip
-    assert ran.returncode in exits.MEANINGS, ran.stderr
-    assert isinstance(json.loads(ran.stdout.splitlines()[-1]), dict) or ran.returncode == 0, ran
-    assert "Traceback" not in ran.stderr and "unexpected" not in ran.stderr, ran.stderr
-    assert ran.returncode == made.run(name, *words, "--format", "json").code
+    assert "Traceback" not in ran.stderr and "unexpected error" not in ran.stdout + ran.stderr, ran
+    forked = made.run(name, *words, "--format", "json")
+    assert (ran.returncode, bool(ran.stdout)) == (forked.code, True), ran.stderr
