@@ -15,14 +15,14 @@ import psutil
 
 from ops.hosts import http
 from ops.kernel.errors import ConnectionFailed
-from tests.faults import forks
 from tests.faults.lanes import Lane
 from tests.faults.prober import Answers, probing
+from tests.support import forks
 from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
 from tests.support.docker.hosts import Host
 from tests.support.local import eventually
-from tests.support.project import Project, Ran
+from tests.support.project import Project, Ran, finish
 
 PATIENCE = 300.0
 """Seconds that a harmed run may take."""
@@ -59,7 +59,7 @@ class Hosted(Lane, Small):
 
     def run(self, *words: str, **variables: str) -> Ran:
         """Run a task to its end."""
-        return self.begin(*words, "--quiet", **variables).wait(PATIENCE)
+        return finish(self.begin(*words, "--quiet", **variables), PATIENCE)
 
     def get(self, path: str) -> http.Answer:
         """Ask the application through its proxy."""
@@ -83,7 +83,7 @@ class Hosted(Lane, Small):
         found: list[dict[str, Any]] = dry.json["plan"]["steps"]
         return found
 
-    def stopped(self, faults: Sequence[str]) -> Iterator[forks.Running]:
+    def stopped(self, faults: Sequence[str]) -> Iterator[forks.Process]:
         """Deploy, and yield the run at each of its SIGSTOPs; it goes on when the caller does."""
         running = self.begin("deploy", "--quiet", fault=",".join(faults))
         process = psutil.Process(running.pid)
@@ -95,7 +95,7 @@ class Hosted(Lane, Small):
             running.kill()
             raise
         finally:
-            self.ended = running.wait(PATIENCE)
+            self.ended = finish(running, PATIENCE)
 
     def items(self) -> list[str]:
         """Return the rows that the migrations wrote, in order."""
@@ -141,18 +141,17 @@ def stops(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def hosted(base: Path, host: Host, server: forks.Forks, *, disk: int = 0) -> Iterator[Hosted]:
+def hosted(base: Path, host: Host, *, disk: int = 0) -> Iterator[Hosted]:
     """Give the application with a release that serves.
 
     Args:
         base: OPS_HOME.
         host: Where it runs.
-        server: Runs its deploys.
         disk: Bytes of the file system of its folder on the host; 0 for that of the host.
     """
     with small(base, hosts=[host]) as made:
         values = {each.name: getattr(made, each.name) for each in fields(Project)}
-        lane = Hosted(**values, server=server, host=host)
+        lane = Hosted(**values, host=host)
         lane.variables["DB_URL"] = URL
         text = (lane.folder / "ops.toml").read_text(encoding="utf-8")
         text = text.replace("[environments.", DESCRIBED, 1)

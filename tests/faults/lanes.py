@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import queue
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from ops.kernel.journal import Journal, Run, StepRecord
 from ops.kernel.redact import Redactor
 from ops.kernel.secrets import Secrets
 from ops.kernel.store import open_state
-from tests.faults import forks
+from tests.support import forks
 from tests.support import project as projects
 from tests.support.local import eventually, lives
-from tests.support.project import Project, Ran, clean_variables
+from tests.support.project import Project, Ran, finish
 
+QUICK = 60.0
+"""Seconds that one run may take."""
 BESIDE = 4
 """Lanes at a time: a deploy mostly waits."""
 FULL = os.environ.get("INVOPS_FAULTS") == "full"
@@ -37,24 +40,23 @@ DONE = ("step.started", "step.acted", "step.done") if FULL else ("step.acted",)
 
 @dataclass
 class Lane(Project):
-    """A project whose runs are forks of a server."""
+    """A project whose runs can be harmed."""
 
-    server: forks.Forks = field(kw_only=True)
+    def __post_init__(self) -> None:
+        """Run the test Program."""
+        self.program = [sys.executable, "-m", "tests.faults.run"]
 
-    def begin(self, *words: str, fault: str = "", **variables: str) -> forks.Running:
+    def begin(self, *words: str, fault: str = "", **variables: str) -> forks.Process:
         """Start a run on this environment, with a fault."""
-        own = {"OPS_HOME": str(self.base), "FAULT": fault, **self.variables, **variables}
-        return self.server.start(
-            [*words, "--env", self.environment], self.folder, {**clean_variables(), **own}
-        )
+        return self.start(*words, FAULT=fault, **variables)
 
     def run(self, *words: str, **variables: str) -> Ran:
         """Run a task to its end."""
-        return self.begin(*words, "--quiet", **variables).wait()
+        return finish(self.begin(*words, "--quiet", **variables), QUICK)
 
     def harmed(self, fault: str, *words: str, **variables: str) -> Ran:
         """Deploy with a fault."""
-        return self.begin("deploy", "--quiet", *words, fault=fault, **variables).wait()
+        return finish(self.begin("deploy", "--quiet", *words, fault=fault, **variables), QUICK)
 
     def change(self) -> str:
         """Commit a new version with a migration of its own; return its release id."""
@@ -252,8 +254,7 @@ class Lanes:
         except queue.Empty:
             with ExitStack() as stack:
                 base = stack.enter_context(self._place())
-                server = stack.enter_context(forks.serving())
-                lane = stack.enter_context(application(base, server))
+                lane = stack.enter_context(application(base))
                 assert (ran := lane.deploy()).code == 0, ran.text
                 return lane, stack.pop_all()
 
@@ -266,8 +267,7 @@ class Lanes:
 
 
 @contextmanager
-def application(base: Path, server: forks.Forks) -> Iterator[Lane]:
+def application(base: Path) -> Iterator[Lane]:
     """Give the tiny application in an environment of its own in a home."""
     with projects.project("tiny", base) as made:
-        values = {each.name: getattr(made, each.name) for each in fields(Project)}
-        yield Lane(**values, server=server)
+        yield Lane(**{each.name: getattr(made, each.name) for each in fields(Project)})

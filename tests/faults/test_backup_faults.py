@@ -16,6 +16,7 @@ import pytest
 from ops.backup import archive, storage
 from ops.backup.manifest import SUFFIX
 from tests.conftest import lacking
+from tests.support import forks
 from tests.support.postgres import Postgres
 from tests.support.sample import Ended, ended
 from tests.support.vault import Vault
@@ -84,7 +85,7 @@ def assert_next_run_is_good(vault: Vault, before: int) -> None:
     assert last is not None and last[0].state == "done"
 
 
-def eventually(test: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def eventually(test: Callable[[], bool], process: forks.Process) -> None:
     """Wait for something that happens while a task runs."""
     end = time.monotonic() + 60
     while not test():
@@ -94,7 +95,7 @@ def eventually(test: Callable[[], bool], process: subprocess.Popen[str]) -> None
         time.sleep(0.002)
 
 
-def caught(vault: Vault) -> tuple[subprocess.Popen[str], psutil.Process]:
+def caught(vault: Vault) -> tuple[forks.Process, psutil.Process]:
     """Start a backup and stop it in the middle of the data; return it with its pg_dump."""
     process = vault.start("backup")
 
@@ -110,7 +111,7 @@ def caught(vault: Vault) -> tuple[subprocess.Popen[str], psutil.Process]:
     return process, tool
 
 
-def go_on(process: subprocess.Popen[str]) -> Ended:
+def go_on(process: forks.Process) -> Ended:
     os.kill(process.pid, signal.SIGCONT)
     return ended(process)
 

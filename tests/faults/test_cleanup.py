@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from ops.kernel import exits
-from tests.support import roles
+from tests.support import forks, roles
 from tests.support.commands import Command
 from tests.support.local import eventually
 from tests.support.postgres import Postgres
 from tests.support.retention import Retention
-from tests.support.roles import Process, Site
+from tests.support.roles import Site
 
 OLD, YOUNG, BATCH = 4000, 30, 7
 
@@ -40,7 +40,7 @@ def db(
     return made
 
 
-def halfway(db: Retention) -> Process:
+def halfway(db: Retention) -> forks.Process:
     """Start a clean-up and return once some batches are through."""
     process = db.site.start("maintenance.cleanup", "--yes")
     assert eventually(lambda: db.count() < OLD + YOUNG - 5 * BATCH, 30), process.communicate()

@@ -8,7 +8,6 @@ With INVOPS_FAULTS=full each fault is followed by a deploy that goes through, an
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +15,13 @@ from typing import Any
 
 import pytest
 
-from tests.faults import forks
 from tests.faults.hosted import PATIENCE, Hosted, answers_again, hosted
 from tests.faults.lanes import FULL, assert_clear
 from tests.support.docker.engine import docker
 from tests.support.docker.hosts import hosts
 from tests.support.local import eventually
 from tests.support.places import place
-from tests.support.project import Ran
+from tests.support.project import Ran, finish
 
 pytestmark = [pytest.mark.usefixtures("docker_engine"), pytest.mark.timeout(1800)]
 DISK = 24_000_000
@@ -37,8 +35,7 @@ def lane(docker_engine: None) -> Iterator[Hosted]:
     with (
         place() as base,
         hosts(1) as (host,),
-        forks.serving() as server,
-        hosted(base, host, server, disk=DISK) as made,
+        hosted(base, host, disk=DISK) as made,
     ):
         yield made
 
@@ -86,12 +83,12 @@ def harm(lane: Hosted, faults: Sequence[str], code: int) -> None:
     with lane.probing() as answers:
         for fault in faults:
             began = time.monotonic()
-            ran = lane.begin("deploy", "--quiet", fault=fault).wait(PATIENCE)
+            ran = finish(lane.begin("deploy", "--quiet", fault=fault), PATIENCE)
             timed = "+" in fault
             if ran.code == 0 and not timed:  # there was nothing left to do at this step
                 assert lane.serves() == new
                 old, new = new, lane.change()
-                ran = lane.begin("deploy", "--quiet", fault=fault).wait(PATIENCE)
+                ran = finish(lane.begin("deploy", "--quiet", fault=fault), PATIENCE)
             assert ran.code == code or (timed and ran.code == 0), f"{fault}: {ran.code} {ran.text}"
             if code != KILLED and ran.code:
                 assert_clear(ran, code)
@@ -135,12 +132,10 @@ def test_time_limit_of_each_step(lane: Hosted, steps: list[Step]) -> None:
 def test_second_deployer_at_each_step_is_told_who_works(lane: Hosted, steps: list[Step]) -> None:
     new = lane.change()
     stops = 0
-    with lane.probing() as answers, forks.serving() as server:
+    with lane.probing() as answers:
         for _ in lane.stopped(moments(steps, "SIGSTOP", "started")):
             stops += 1
-            words = ["deploy", "--quiet", "--env", lane.environment]
-            variables = {**os.environ, "OPS_HOME": str(lane.base), **lane.variables}
-            second = server.start(words, lane.folder, variables).wait()
+            second = lane.deploy()
             assert_clear(second, 1, "is busy", r"locked by \S+ \(deploy, process \d+\)")
     assert lane.ended.code == 0, lane.ended.text
     assert stops == len(steps)
@@ -227,7 +222,7 @@ def test_registry_that_goes_down_stops_a_deploy_before_anything_changes(lane: Ho
     label = f"--filter=label=invops.registry={lane.project}"
     assert eventually(lambda: bool(docker("ps", "--quiet", label)), 60)
     docker("rm", "--force", *docker("ps", "--quiet", "--no-trunc", label).split())
-    ran = running.wait(PATIENCE)
+    ran = finish(running, PATIENCE)
     assert_clear(ran, 1, "registry|push")
     assert lane.serves() == old
     text = (lane.folder / "ops.toml").read_text(encoding="utf-8")

@@ -12,21 +12,21 @@ import pytest
 
 from ops.hosts import orphans
 from ops.hosts.rpc import Client
-from tests.faults import forks
 from tests.faults.lanes import Lane, Lanes, assert_clear, assert_migrated_once, assert_serves
 from tests.faults.prober import probing
+from tests.support import forks
 from tests.support.local import eventually, lives
-from tests.support.project import Ran
+from tests.support.project import Ran, finish
 
 FAILED = (1, 4)
 
 
 @contextmanager
-def waiting(lane: Lane, moment: str) -> Iterator[forks.Running]:
+def waiting(lane: Lane, moment: str) -> Iterator[forks.Process]:
     """Give a deploy that has stopped itself at a moment; it goes on after the block."""
     running = lane.begin("deploy", "--quiet", fault=f"SIGSTOP:{moment}")
     process = psutil.Process(running.pid)
-    assert eventually(lambda: process.status() == psutil.STATUS_STOPPED, 60), running.wait(1)
+    assert eventually(lambda: process.status() == psutil.STATUS_STOPPED, 60), finish(running, 1)
     yield running
     process.send_signal(signal.SIGCONT)
 
@@ -86,7 +86,7 @@ def test_postgres_goes_away_during_a_deploy(lanes: Lanes) -> None:
                     kill(lane, "postgres")
                 else:
                     stop_postgres(lane)
-            ran = running.wait()
+            ran = finish(running)
         answers.assert_all_good()
         assert_converged(lane, ran, old, new, codes=FAILED if how == "stopped" else (0, *FAILED))
 
@@ -103,7 +103,7 @@ def test_a_proxy_killed_around_the_switch_comes_back_on_the_right_slot(
         old, new = lane.observed().release, lane.change()
         with waiting(lane, f"{event}:{step}") as running:
             kill(lane, f"{lane.environment}-proxy")
-        ran = running.wait()
+        ran = finish(running)
         assert eventually(lambda: lane.observed().proxy, 20)
         assert lane.get("/health").json["version"] == (old if ran.code else new)
         assert_converged(lane, ran, old, new)
@@ -117,7 +117,7 @@ def test_a_killed_supervisor_leaves_orphans_that_the_next_deploy_ends(lanes: Lan
         with waiting(lane, f"step.started:{step}") as running:
             left = orphans.find(lane.home)
             kill(lane, "supervisord")
-        ran = running.wait()
+        ran = finish(running)
         assert ran.code in (0, *FAILED), ran.text
         if ran.code:
             assert_clear(ran, ran.code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,10 @@ import pytest
 
 from ops.kernel.journal import Journal, Run
 from ops.kernel.store import open_state
-from tests.faults import forks
 from tests.faults.engine_tasks import FILES
 from tests.faults.lanes import DONE
-from tests.support import runs
-from tests.support.project import Ran, clean_variables
+from tests.support import forks, runs
+from tests.support.project import Ran, clean_variables, finish
 
 KILLED = -9
 STEPS = [f"write:{name}" for name in FILES]
@@ -26,7 +25,6 @@ class Place:
     """A project folder whose runs are forks."""
 
     folder: Path
-    server: forks.Forks
 
     def run(self, *words: str, fault: str = "") -> Ran:
         """Run a task with a fault."""
@@ -35,9 +33,8 @@ class Place:
             "FAULT_TASKS": "tests.faults.engine_tasks",
             "OPS_HOME": str(self.folder),
         }
-        return self.server.start(
-            [*words, "--quiet"], self.folder, {**clean_variables(), **own}
-        ).wait()
+        argv = [sys.executable, "-m", "tests.faults.run", *words, "--quiet"]
+        return finish(forks.start(argv, self.folder, {**clean_variables(), **own}))
 
     def files(self) -> set[str]:
         """Return which of the plan's files are there."""
@@ -55,15 +52,9 @@ class Place:
             }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[forks.Forks]:
-    with forks.serving() as made:
-        yield made
-
-
 @pytest.fixture
-def place(server: forks.Forks, tmp_path: Path) -> Place:
-    return Place(runs.project(tmp_path), server)
+def place(tmp_path: Path) -> Place:
+    return Place(runs.project(tmp_path))
 
 
 MOMENTS = ["run.started:", *(f"{event}:{step}" for step in STEPS for event in DONE), "run.done:"]

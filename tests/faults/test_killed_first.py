@@ -24,14 +24,14 @@ KILLED = -9
 @pytest.fixture(scope="module")
 def first(lanes: Lanes) -> list[Moment]:
     """Return the moments of the first deploy in a home where another environment runs."""
-    with lanes.one() as lane, application(lane.base, lane.server) as fresh:
+    with lanes.one() as lane, application(lane.base) as fresh:
         return moments(fresh)
 
 
 @pytest.fixture(scope="module")
-def on_a_new_machine(lanes: Lanes) -> list[Moment]:
+def on_a_new_machine() -> list[Moment]:
     """Return the moments of the steps that make an empty home ready: those before the release comes."""
-    with lanes.one() as lane, projects.place() as base, application(base, lane.server) as fresh:
+    with projects.place() as base, application(base) as fresh:
         found = moments(fresh)
     steps = list(dict.fromkeys(each.step for each in found if each.step))
     return [each for each in found if each.step in steps[: steps.index("checkout")]]
@@ -49,12 +49,12 @@ def converges(fresh: Lane, moment: Moment) -> None:
 
 
 def in_a_new_environment(lane: Lane, moment: Moment) -> None:
-    with application(lane.base, lane.server) as fresh:
+    with application(lane.base) as fresh:
         converges(fresh, moment)
 
 
 def in_a_new_home(lane: Lane, moment: Moment) -> None:
-    with projects.place() as base, application(base, lane.server) as fresh:
+    with projects.place() as base, application(base) as fresh:
         converges(fresh, moment)
 
 
@@ -72,7 +72,7 @@ def test_killed_while_a_new_machine_is_made_ready_the_next_deploy_converges(
 
 
 def resumed_and_undone(lane: Lane, moment: Moment) -> None:
-    with application(lane.base, lane.server) as fresh:
+    with application(lane.base) as fresh:
         fresh.harmed(f"kill:{moment}")
         (dead,) = fresh.runs()
         undone = fresh.run("runs.undo", dead.id)

@@ -16,6 +16,7 @@ from tests.faults.lanes import (
 )
 from tests.faults.prober import probing
 from tests.support.local import eventually, lives
+from tests.support.project import finish
 
 INSTANTS = 12
 HOOK = """[ -e {marker} ] || exit 0
@@ -39,7 +40,7 @@ def test_commands_of_a_killed_deploy_are_ended_by_the_next_one(lanes: Lanes) -> 
         assert eventually(lambda: any(each.process_group for each in lane.steps()), 30)
         left = [psutil.Process(int(each)) for each in marker.read_text().split()]
         running.kill()
-        running.wait()
+        finish(running)
         assert all(map(lives, left))
         marker.unlink()
         again = lane.deploy()
@@ -58,7 +59,7 @@ def killed_after(lane: Lane, seconds: float) -> None:
         running = lane.begin("deploy", "--quiet")
         time.sleep(seconds)
         running.kill()
-        running.wait()
+        finish(running)
         again = lane.deploy()
         assert again.code == 0, again.text
     answers.assert_all_good()

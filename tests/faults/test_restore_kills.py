@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ import psutil
 import pytest
 
 from ops.backup.manifest import Manifest
-from tests.faults import forks
+from tests.faults.lanes import QUICK
+from tests.support import forks
 from tests.support.backups import Shop, shop
 from tests.support.local import eventually, lives
 from tests.support.postgres import Postgres
-from tests.support.project import Ran, clean_variables
+from tests.support.project import Ran, clean_variables, finish
 
 STEPS = ("safety", "bring", "swap")
 MOMENTS = (
@@ -45,20 +47,19 @@ class Site:
     Args:
         shop: The application.
         backup: The backup.
-        server: Runs tasks.
     """
 
     shop: Shop
     backup: Manifest
-    server: forks.Forks
 
-    def start(self, fault: str = "") -> forks.Running:
-        words = ["backup.restore", "--id", self.backup.id, "--replace", "--yes", "--quiet"]
+    def start(self, fault: str = "") -> forks.Process:
+        argv = [sys.executable, "-m", "tests.faults.run"]
+        argv += ["backup.restore", "--id", self.backup.id, "--replace", "--yes", "--quiet"]
         variables = {**clean_variables(), **self.shop.variables, "FAULT": fault}
-        return self.server.start(words, self.shop.folder, variables)
+        return forks.start(argv, self.shop.folder, variables)
 
     def run(self, fault: str = "") -> Ran:
-        return self.start(fault).wait()
+        return finish(self.start(fault))
 
     def orders(self) -> int:
         ((count,),) = self.shop.ask("SELECT count(*) FROM orders")
@@ -78,20 +79,14 @@ def server() -> Iterator[Postgres]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def forked() -> Iterator[forks.Forks]:
-    with forks.serving() as made:
-        yield made
-
-
 @pytest.fixture
-def site(server: Postgres, forked: forks.Forks) -> Iterator[Site]:
+def site(server: Postgres) -> Iterator[Site]:
     with shop(server) as made:
         (server.folder / "go").touch()
         made.ask(SLOW.format(go=server.folder / "go"))
         backup = made.take()
         made.ask("INSERT INTO orders VALUES (101, 'later')")
-        yield Site(made, backup, forked)
+        yield Site(made, backup)
 
 
 def assert_next_run_ends_it(site: Site) -> None:
@@ -123,7 +118,7 @@ def test_terminated_at_any_step_is_undone(site: Site, step: str) -> None:
 
 
 @pytest.fixture
-def under_way(site: Site) -> Iterator[forks.Running]:
+def under_way(site: Site) -> Iterator[forks.Process]:
     """A restore in the middle of its rows."""
     site.go(fast=False)
     running = site.start()
@@ -135,35 +130,35 @@ def under_way(site: Site) -> Iterator[forks.Running]:
         running.kill()
 
 
-def restorers(running: forks.Running) -> list[psutil.Process]:
+def restorers(running: forks.Process) -> list[psutil.Process]:
     children = psutil.Process(running.pid).children(recursive=True)
     return [each for each in children if each.name() == "pg_restore"]
 
 
-def test_killed_inside_pg_restore(site: Site, under_way: forks.Running) -> None:
+def test_killed_inside_pg_restore(site: Site, under_way: forks.Process) -> None:
     (child,) = restorers(under_way)
     under_way.kill()
-    assert under_way.wait().code == -signal.SIGKILL
+    assert finish(under_way).code == -signal.SIGKILL
     assert site.orders() == 101
     site.go(fast=True)
     assert_next_run_ends_it(site)
     assert not lives(child)
 
 
-def test_terminated_inside_pg_restore(site: Site, under_way: forks.Running) -> None:
+def test_terminated_inside_pg_restore(site: Site, under_way: forks.Process) -> None:
     (child,) = restorers(under_way)
     psutil.Process(under_way.pid).terminate()
-    assert under_way.wait().code == 128 + signal.SIGTERM
+    assert finish(under_way).code == 128 + signal.SIGTERM
     assert site.orders() == 101
     assert not site.half() and not lives(child)
     site.go(fast=True)
     assert_next_run_ends_it(site)
 
 
-def test_killed_pg_restore_itself(site: Site, under_way: forks.Running) -> None:
+def test_killed_pg_restore_itself(site: Site, under_way: forks.Process) -> None:
     (child,) = restorers(under_way)
     child.kill()
-    ran = under_way.wait()
+    ran = finish(under_way)
     assert ran.code == 1 and "SIGKILL" in ran.text, ran.text
     assert site.orders() == 101
     assert not site.half()
@@ -173,10 +168,10 @@ def test_killed_pg_restore_itself(site: Site, under_way: forks.Running) -> None:
 
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
 def test_server_that_is_stopped_in_the_middle(
-    site: Site, under_way: forks.Running, mode: str
+    site: Site, under_way: forks.Process, mode: str
 ) -> None:
     site.shop.server.stop(mode)
-    ran = under_way.wait()
+    ran = finish(under_way)
     try:
         assert ran.code == 1, ran.text
         errors = [each for each in ran.text.splitlines() if each.startswith("error: ")]
@@ -187,4 +182,4 @@ def test_server_that_is_stopped_in_the_middle(
     site.go(fast=True)
     began = time.monotonic()
     assert_next_run_ends_it(site)
-    assert time.monotonic() - began < forks.QUICK
+    assert time.monotonic() - began < QUICK

@@ -11,6 +11,7 @@ from tests.faults.lanes import (
     assert_serves,
 )
 from tests.faults.prober import probing
+from tests.support.project import finish
 
 
 def resumed(lane: Lane, moment: Moment) -> None:
@@ -59,7 +60,7 @@ def undone_in_two(lane: Lane, moment: Moment) -> None:
     with probing(lane.port) as answers:
         lane.harmed("kill:step.acted:record")
         dead = lane.runs()[0]
-        killed = lane.begin("runs.undo", dead.id, "--quiet", fault=f"kill:{moment}").wait()
+        killed = finish(lane.begin("runs.undo", dead.id, "--quiet", fault=f"kill:{moment}"))
         assert killed.code == -9, killed.text
         ran = lane.run("runs.undo", dead.id)
         assert ran.code == 0, ran.text

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
+from tests.support import forks
 from tests.support.docker.engine import running
 from tests.support.project import Project, Ran, place, project
 
@@ -20,12 +21,21 @@ LONG = (
 """Many deploys; measured each of their commands would take half as long again."""
 
 
+REAL = (
+    *("test_backup_running", "test_compose_deploy", "test_deploy_secrets", "test_deploy_shop"),
+    "test_services_logs",
+)
+"""Each command is a new process: its memory, arguments, variables or signals matter, or everything at least once."""
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _measured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let coverage measure the commands that tests run, but not where others do the same for less."""
+def _commands(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Say how the tests of a module run commands, and whether coverage measures them."""
     with pytest.MonkeyPatch.context() as patch:
         if request.path.stem in LONG:
             patch.setenv("COVERAGE_PROCESS_CONFIG", "")
+        if request.path.stem in REAL:
+            patch.setattr(forks, "PRELOADED", ())
         yield
 
 

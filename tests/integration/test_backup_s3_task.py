@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import psutil
 import pyrage
 import pytest
 
+from tests.support import forks
 from tests.support import s3 as stores
 from tests.support.local import eventually
 from tests.support.places import clean_variables
@@ -53,21 +53,15 @@ class Shop:
     bucket: str
     service: Service
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **variables: str) -> forks.Process:
         own = {"SHOP_DATABASE": self.url, "OPS_HOME": str(self.folder / "home"), **CREDENTIALS}
-        return subprocess.Popen(
-            [sys.executable, "-m", "ops.program", *words],
-            cwd=self.folder,
-            env={**clean_variables(), **own, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        argv = [sys.executable, "-m", "ops.program", *words]
+        return forks.start(argv, self.folder, {**clean_variables(), **own, **variables})
 
     def run(self, *words: str, **variables: str) -> tuple[int, str, str]:
         with self.start(*words, **variables) as process:
             out, err = process.communicate(timeout=200)
-        return process.returncode, out, err
+        return process.wait(), out, err
 
     def good(self, *words: str) -> str:
         code, out, err = self.run(*words)

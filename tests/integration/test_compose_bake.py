@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from ops.hosts.agent.proxy import Proxy
 from ops.hosts.agent.servers import SLOTS
+from tests.support import forks
 from tests.support.docker.deployed import Small, small
 from tests.support.docker.engine import docker
 from tests.support.load import Load
@@ -67,7 +67,7 @@ def watches(site: Small) -> int:
     return len([*(site.base / "containers" / "jobs").glob("bake.watch-*")])
 
 
-def killed(deploy: subprocess.Popen[str]) -> None:
+def killed(deploy: forks.Process) -> None:
     deploy.send_signal(signal.SIGKILL)
     deploy.communicate()
 

@@ -22,6 +22,7 @@ from tests.support import sshd, traced
 from tests.support.project import Project, clean_variables, place, project
 
 COLLECTION = tasks.collection()
+READING = sorted(name for name in COLLECTION.task_names if COLLECTION[name].level is READ)
 CHANGING = sorted(name for name in COLLECTION.task_names if COLLECTION[name].level is not READ)
 
 
@@ -223,3 +224,18 @@ def test_a_dry_run_changes_nothing(
     wrong = [each.line for each in traced.changes(output) if not allowed(each, temporary, made)]
     assert not wrong, "\n".join(wrong)
     assert list(temporary.iterdir()) == [], "scratch is gone"
+
+
+@pytest.mark.parametrize("name", READING)
+def test_each_reading_task_works_in_a_new_process(deployed: Deployed, name: str) -> None:
+    """It imports by itself what it needs: most tests run commands where all is imported already."""
+    made = deployed.made
+    words = [deployed.run] if name == "runs.show" else []
+    ran = subprocess.run(
+        [*made.program, name, *words, "--env", made.environment, "--format", "json"],
+        cwd=made.folder, capture_output=True, text=True, check=False, timeout=120,
+        env={**clean_variables(), "OPS_HOME": str(made.base)},
+    )  # fmt: skip
+    assert "Traceback" not in ran.stderr and "unexpected error" not in ran.stdout + ran.stderr, ran
+    forked = made.run(name, *words, "--format", "json")
+    assert (ran.returncode, bool(ran.stdout)) == (forked.code, True), ran.stderr

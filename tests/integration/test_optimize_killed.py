@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import forks
 from tests.support.commands import Command
 from tests.support.migrations import wait_until
-from tests.support.places import clean_variables
 from tests.support.postgres import Postgres
+from tests.support.project import finish
 from tests.support.roles import Site
 
 pytestmark = pytest.mark.integration
@@ -50,20 +49,9 @@ def db(
     return site
 
 
-def start(db: Site) -> subprocess.Popen[bytes]:
+def start(db: Site) -> forks.Process:
     """Start the task in a process of its own."""
-    words = ("maintenance.optimize", "--yes", "--env", "production")
-    return subprocess.Popen(
-        [sys.executable, "-m", "ops.program", *words],
-        cwd=db.folder,
-        env={
-            **clean_variables(),
-            "OPS_HOME": str(db.folder / "home"),
-            "DATABASE_URLX": db.url("database_url"),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    return db.start("maintenance.optimize", "--yes", OPS_HOME=str(db.folder / "home"))
 
 
 def test_killed_rebuild_is_cleared_away_by_the_next_run(db: Site) -> None:
@@ -73,7 +61,7 @@ def test_killed_rebuild_is_cleared_away_by_the_next_run(db: Site) -> None:
         running = start(db)
         assert wait_until(lambda: db.rows(INVALID)) == [("events_pkey_ccnew",)]
         running.kill()
-        running.wait()
+        running.communicate()
         # The server notices by itself that nobody waits for the statement any more.
         wait_until(lambda: not db.rows(WORKER))
     assert db.rows(INVALID) == [("events_pkey_ccnew",)]
@@ -94,7 +82,7 @@ def test_first_interrupt_cancels_the_statement_and_leaves_nothing(db: Site) -> N
         running = start(db)
         wait_until(lambda: db.rows(INVALID))
         running.terminate()
-        assert running.wait(30) == 143
+        assert finish(running, 30).code == 143
         assert not db.rows(WORKER)
     assert not db.rows(INVALID)
 
@@ -110,7 +98,7 @@ def test_server_that_stops_in_the_middle_ends_the_run_with_the_code_for_connecti
     db.server.stop("immediate")
     old.close()
     try:
-        assert running.wait(30) == 4
+        assert finish(running, 30).code == 4
     finally:
         db.server.start()
     assert db("maintenance.optimize", "--yes").code == 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
 from ops.hosts import ports
+from tests.support import forks
 from tests.support.development import Sample, sample
 from tests.support.local import eventually
 
@@ -215,7 +215,7 @@ def test_status_of_one_service(running: Sample) -> None:
     assert [each["service"] for each in rows] == ["api"]
 
 
-def begun(app: Sample, process: subprocess.Popen[str]) -> bool:
+def begun(app: Sample, process: forks.Process) -> bool:
     return bool(app.processes("api")) or process.poll() is not None
 
 

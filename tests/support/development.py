@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -21,6 +20,7 @@ import psutil
 
 from ops import program, tasks
 from ops.hosts import orphans, ports
+from tests.support import forks
 from tests.support.local import Project, at, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,17 +110,10 @@ class Sample:
         }
         return {**kept, **passed, **own}
 
-    def popen(self, *words: str) -> subprocess.Popen[str]:
+    def popen(self, *words: str) -> forks.Process:
         """Start a command without waiting for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "ops.program", *words],
-            cwd=self.folder,
-            env=self.environment(),
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        argv = [sys.executable, "-m", "ops.program", *words]
+        return forks.start(argv, self.folder, self.environment())
 
     def inv(self, *words: str) -> Result:
         """Run a command to its end, in this process: a new one would read all modules again."""
@@ -136,7 +129,7 @@ class Sample:
         """Run a command to its end in a process of its own, which knows nothing of the ones before."""
         process = self.popen(*words)
         out, err = process.communicate(timeout=240)
-        return Result(process.returncode, out, err)
+        return Result(process.wait(), out, err)
 
     def done(self, *words: str) -> Result:
         """Run a command that must succeed."""

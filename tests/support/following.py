@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tests.support import forks
 from tests.support.local import eventually
 
 
@@ -21,7 +21,7 @@ class Following:
         lines: What it printed on standard output so far.
     """
 
-    process: subprocess.Popen[str]
+    process: forks.Process
     lines: list[str] = field(default_factory=list)
 
     def sees(self, text: str, seconds: float = 60) -> bool:
@@ -35,7 +35,7 @@ class Following:
 
 
 @contextmanager
-def following(process: subprocess.Popen[str]) -> Iterator[Following]:
+def following(process: forks.Process) -> Iterator[Following]:
     """Collect what a command prints; it is gone at the end."""
     made = Following(process)
 

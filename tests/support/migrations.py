@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from ops.deploy import build
 from ops.hosts import home
 from ops.kernel import settings
 from ops.kernel.context import Context
+from tests.support import forks
 
 ROOT = Path(__file__).parents[2]
 ENV = """
@@ -222,7 +222,7 @@ class Application:
             _borrow_python(folder)
         return cls(folder, url, source)
 
-    def start(self, *words: str, fault: str = "", **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, fault: str = "", **variables: str) -> forks.Process:
         """Start a command of invops, with the observer that does harm."""
         address = self.url.get_secret_value()
         environment = {
@@ -237,21 +237,14 @@ class Application:
             **{name: os.environ[name] for name in os.environ if name.startswith("COVERAGE")},
             **variables,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.run", *words],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        argv = [sys.executable, "-m", "tests.faults.run", *words]
+        return forks.start(argv, self.folder, environment)
 
     def run(self, *words: str, fault: str = "", **variables: str) -> Ran:
         """Run a command of invops to its end."""
         process = self.start(*words, fault=fault, **variables)
         out, error = process.communicate(timeout=120)
-        return Ran(process.returncode, out, error)
+        return Ran(process.wait(), out, error)
 
     def migrate(self, *words: str, fault: str = "", **variables: str) -> Ran:
         """Run `db.migrate` without being asked."""

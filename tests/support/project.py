@@ -33,6 +33,7 @@ from ops.hosts.home import Home
 from ops.hosts.rpc import Client
 from ops.kernel import settings
 from ops.kernel.errors import ConnectionFailed
+from tests.support import forks
 from tests.support.local import lives
 from tests.support.places import ROOT, carriers, clean_variables, end, free_port, kill_all, place
 
@@ -44,6 +45,7 @@ __all__ = [
     "carriers",
     "clean_variables",
     "end",
+    "finish",
     "free_port",
     "kill_all",
     "place",
@@ -123,26 +125,13 @@ class Project:
 
     def run(self, *words: str, **variables: str) -> Ran:
         """Run a task to its end."""
-        process = self.start(*words, **variables)
-        try:
-            out, err = process.communicate(timeout=LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            raise AssertionError(f"{words} did not end within {LIMIT:g} s: {out}{err}") from None
-        return Ran(process.returncode, out, err)
+        return finish(self.start(*words, **variables))
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **variables: str) -> forks.Process:
         """Start a task on this environment and do not wait for it."""
-        return subprocess.Popen(
-            [*self.program, *words, "--env", self.environment],
-            cwd=self.folder,
-            env={**clean_variables(), "OPS_HOME": str(self.base), **self.variables, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        own = {"OPS_HOME": str(self.base), **self.variables, **variables}
+        argv = [*self.program, *words, "--env", self.environment]
+        return forks.start(argv, self.folder, {**clean_variables(), **own})
 
     def deploy(self, *words: str, **variables: str) -> Ran:
         """Deploy; the caller looks at how it ended."""
@@ -236,6 +225,17 @@ class Project:
         ]
         partial = [*self.own.rglob("*.partial"), *(self.base / "builds").glob("*.partial")]
         return [*releases, *partial]
+
+
+def finish(process: forks.Process, limit: float = LIMIT) -> Ran:
+    """Wait for a command; kill it when it takes longer than `limit` seconds, and fail."""
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"it did not end within {limit:g} s: {out}{err}") from None
+    return Ran(process.wait(), out, err)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ import psycopg
 import pytest
 
 from ops import tasks
+from tests.support import forks
 from tests.support.commands import Answer, Command
-from tests.support.places import ROOT, clean_variables
+from tests.support.places import clean_variables
 from tests.support.postgres import Postgres
 
 OPS_TOML = """
@@ -29,7 +29,6 @@ engine = "postgres"
 target = "local"
 {urls}
 """
-Process = subprocess.Popen[str]
 KEYS = ("database_url", "migration_url", "reader_url", "admin_url")
 
 
@@ -81,17 +80,10 @@ class Site:
         self.monkeypatch.chdir(self.folder)
         return self.command(*words, "--env", "production", tasks=tasks.collection())
 
-    def start(self, *words: str, program: str = "ops.program", **variables: str) -> Process:
+    def start(self, *words: str, program: str = "ops.program", **variables: str) -> forks.Process:
         """Start a task on the environment in a process of its own and do not wait for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", program, *words, "--env", "production"],
-            cwd=self.folder,
-            env={**clean_variables(), "PYTHONPATH": str(ROOT), **self._urls(), **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        argv = [sys.executable, "-m", program, *words, "--env", "production"]
+        return forks.start(argv, self.folder, {**clean_variables(), **self._urls(), **variables})
 
     def _urls(self) -> dict[str, str]:
         return {f"{key.upper()}X": self.url(key) if key in self.users else "" for key in KEYS}

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from invoke.collection import Collection
 
@@ -22,7 +21,7 @@ from ops.kernel.report import Report
 from ops.kernel.steps import step
 from ops.kernel.store import open_state
 from ops.kernel.task import ADMIN, WRITE, task
-from tests.support import runs
+from tests.support import forks, runs
 
 ROOT = Path(__file__).parents[2]
 LONG = 60
@@ -151,7 +150,7 @@ class Sample:
         )
 
 
-def ended(process: subprocess.Popen[Any], seconds: float = 40) -> Ended:
+def ended(process: forks.Process, seconds: float = 40) -> Ended:
     """Wait for the end of a process; one that hangs is killed and fails the test."""
     try:
         out, err = process.communicate(timeout=seconds)
@@ -160,4 +159,4 @@ def ended(process: subprocess.Popen[Any], seconds: float = 40) -> Ended:
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"{process.args!r} did not end:\n{out}\n{err}") from None
-    return Ended(process.returncode, out, err)
+    return Ended(process.wait(), out, err)

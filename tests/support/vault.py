@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from ops.kernel.journal import Journal, Run
 from ops.kernel.redact import Redactor
 from ops.kernel.secrets import Secrets
 from ops.kernel.store import open_state
+from tests.support import forks
 from tests.support.places import clean_variables
 from tests.support.sample import Ended, ended
 
@@ -106,25 +106,18 @@ target = "local"
 {environment}
 """)
 
-    def start(self, *words: str, fault: str = "", **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, fault: str = "", **variables: str) -> forks.Process:
         """Start a task, with harm if any; see `tests.faults.run`."""
         program = "tests.faults.run" if fault else "ops.program"
-        return subprocess.Popen(
-            [sys.executable, "-m", program, *words],
-            cwd=self.folder,
-            env={
-                **clean_variables(),
-                "OPS_HOME": str(self.home or self.folder / "home"),
-                "SHOP_DATABASE": self.url,
-                "FAULT": fault,
-                **self.variables,
-                **variables,
-            },
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        own = {
+            "OPS_HOME": str(self.home or self.folder / "home"),
+            "SHOP_DATABASE": self.url,
+            "FAULT": fault,
+            **self.variables,
+            **variables,
+        }
+        argv = [sys.executable, "-m", program, *words]
+        return forks.start(argv, self.folder, {**clean_variables(), **own})
 
     def run(self, *words: str, fault: str = "", **variables: str) -> Ended:
         """Run a task to its end."""
