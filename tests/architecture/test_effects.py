@@ -20,6 +20,7 @@ ALLOWED = {
         "ops.hosts.runner": "guard.effect unless the command only reads",
         "ops.hosts.pipes": "guard.effect unless the command only reads",
         "ops.hosts.launch": "runs inside a service, becomes it",
+        "ops.hosts.local_agent": "ops.hosts.machine asks the guard before each question that changes",
     },
     "signals": {
         "ops.hosts.runner": "ends its own children",

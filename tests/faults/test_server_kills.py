@@ -17,13 +17,13 @@ from typing import Final
 import psutil
 import pytest
 
-from tests.faults import forks
 from tests.faults.hosted import stops
 from tests.faults.lanes import Lane, assert_clear
+from tests.support import forks
 from tests.support.docker.servers import SECRET, SETTINGS, Server, server
 from tests.support.local import eventually
 from tests.support.places import place
-from tests.support.project import Project, Ran
+from tests.support.project import Project, Ran, finish
 
 pytestmark = [pytest.mark.usefixtures("docker_engine"), pytest.mark.timeout(900)]
 PATIENCE: Final = 180.0
@@ -44,7 +44,7 @@ WRITTEN = (
 """Folders that the agent writes files in."""
 
 
-Harm = Callable[["Bare", forks.Running], None]
+Harm = Callable[["Bare", forks.Process], None]
 
 
 @dataclass
@@ -57,14 +57,14 @@ class Bare(Lane):
 
     bare: Server = field(kw_only=True)
 
-    def starting(self, fault: str = "", **variables: str) -> forks.Running:
+    def starting(self, fault: str = "", **variables: str) -> forks.Process:
         """Start `setup.server`, with a fault."""
         words = ("setup.server", "--host", f"root@127.0.0.1:{self.bare.host.port}", "--yes")
         return self.begin(*words, "--quiet", fault=fault, **variables)
 
     def setup(self, fault: str = "", **variables: str) -> Ran:
         """Run `setup.server` to its end, with a fault."""
-        return self.starting(fault, **variables).wait(PATIENCE)
+        return finish(self.starting(fault, **variables), PATIENCE)
 
     def plan(self) -> list[str]:
         """Return the steps that `setup.server` would take."""
@@ -113,9 +113,9 @@ class Bare(Lane):
 
 @pytest.fixture(scope="module")
 def lane(docker_engine: None) -> Iterator[Bare]:
-    with place() as base, forks.serving() as runs, server(base) as made:
+    with place() as base, server(base) as made:
         values = {each.name: getattr(made.app, each.name) for each in fields(Project)}
-        yield Bare(**values, server=runs, bare=made)
+        yield Bare(**values, bare=made)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_killed_at_each_step(lane: Bare) -> None:
         running = lane.starting(f"kill:step.acted:{step}")
         if step == "packages" and lane.installs():
             lane.bare.host.hang_up()  # the work goes on there, and the run comes back to it
-        ran = running.wait(PATIENCE)
+        ran = finish(running, PATIENCE)
         assert ran.code == KILLED, f"{step}: {ran.code} {ran.text}"
         # The run before was killed after its effect: its step is not in this plan any more.
         assert next(iter(lane.states())) == step
@@ -177,20 +177,20 @@ def test_killed_at_each_step(lane: Bare) -> None:
     lane.bare.assert_closed()
 
 
-def dpkg_killed(lane: Bare, running: forks.Running) -> None:
+def dpkg_killed(lane: Bare, running: forks.Process) -> None:
     lane.shell("pkill -9 -x 'dpkg|apt-get'")
 
 
-def agent_killed(lane: Bare, running: forks.Running) -> None:
+def agent_killed(lane: Bare, running: forks.Process) -> None:
     """What it started works on for a while, and the next run waits for that."""
     lane.shell("kill -9 $(ps -o ppid= -C apt-get)")
 
 
-def deployer_killed(lane: Bare, running: forks.Running) -> None:
+def deployer_killed(lane: Bare, running: forks.Process) -> None:
     running.kill()
 
 
-def deployer_terminated(lane: Bare, running: forks.Running) -> None:
+def deployer_terminated(lane: Bare, running: forks.Process) -> None:
     os.kill(running.pid, signal.SIGTERM)
 
 
@@ -214,7 +214,7 @@ def test_installation_cut_off_halfway_is_finished_by_the_next_run(
         running = ready.starting()
         assert ready.installs()
         harm(ready, running)
-        ran = running.wait(PATIENCE)
+        ran = finish(running, PATIENCE)
         assert ran.code == code, ran.text
         if code > 0:
             assert_clear(ran, code, words)
@@ -232,7 +232,7 @@ def test_packages_that_were_unpacked_and_not_set_up_are_installed_to_their_end(r
     ready.assert_settled()
 
 
-def unconfirmed(ready: Bare) -> forks.Running:
+def unconfirmed(ready: Bare) -> forks.Process:
     """Start a run that sets the firewall and cannot confirm it: the server lets nobody in for the time."""
     ready.shell("nft delete table inet invops; rm /etc/invops/firewall.*")
     running = ready.starting("SIGSTOP:step.started:firewall", FAULT_TASKS=TASKS)
@@ -247,7 +247,7 @@ def test_rules_of_a_run_that_was_killed_go_back_by_themselves(ready: Bare) -> No
     running = unconfirmed(ready)
     running.kill()
     ready.shell("pkill -CONT -o -x sshd")
-    assert running.wait().code == KILLED
+    assert finish(running, PATIENCE).code == KILLED
     assert ready.table() != ""
     ready.assert_unharmed()
     assert eventually(lambda: ready.table() == "", 30)
@@ -259,7 +259,7 @@ def test_rules_of_a_run_that_was_killed_stay_when_the_next_one_confirmed_them(re
     running = unconfirmed(ready)
     running.kill()
     ready.shell("pkill -CONT -o -x sshd")
-    assert running.wait().code == KILLED
+    assert finish(running, PATIENCE).code == KILLED
     ran = ready.setup(FAULT_TASKS=TASKS)
     assert ran.code == 0, ran.text
     assert eventually(lambda: ready.shell("pgrep -f invops-firewal[l]") == "", 60)
@@ -272,7 +272,7 @@ def test_sigterm_takes_the_firewall_back_and_gives_the_lease_back(ready: Bare) -
     running = unconfirmed(ready)
     os.kill(running.pid, signal.SIGTERM)
     ready.shell("pkill -CONT -o -x sshd")
-    assert_clear(running.wait(PATIENCE), TERMINATED, "stopped by SIGTERM")
+    assert_clear(finish(running, PATIENCE), TERMINATED, "stopped by SIGTERM")
     assert json.loads(ready.shell(f"cat {LEASE}"))["run"] == ""
     ready.assert_unharmed()
     ready.assert_settled()
