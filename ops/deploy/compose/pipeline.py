@@ -152,7 +152,8 @@ def _changes(what: wanted.Wanted, moves: Sequence[Move]) -> dict[str, str]:
 def _noticed(environment: str, now: fleet.Fleet) -> dict[str, str]:
     """Return what is special about the hosts now, in words."""
     paged = [each.name for each in now if each.retry_after]
-    changed = sorted({name for each in now for name in each.changed})
+    # Where nothing serves a deploy has failed, and nobody took away what it did not start.
+    changed = sorted({name for each in now if each.release for name in each.changed})
     page = f"is on on {', '.join(paged)} and stays on: inv maintenance.off --env {environment}"
     return {
         **({"maintenance page": page} if paged else {}),

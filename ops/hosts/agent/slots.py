@@ -105,7 +105,7 @@ def ground(arguments: dict[str, Any]) -> dict[str, Any]:
     filling.place(front, arguments["proxy"])
     now = containers.project(document["name"])
     filling.others(model, document, now, containers.hashes(model, keep=True), until)
-    waiting.others(document["name"], until)
+    waiting.others(document, until)
     return {}
 
 

@@ -54,8 +54,12 @@ def healthy(
         raise Refused("failed", f"not healthy in time: {told}", "\n".join(map(last_words, late)))
 
 
-def others(project: str, until: float) -> None:
+def others(document: Mapping[str, Any], until: float) -> None:
     """Wait until the services that are not switched run, and are healthy where they say so.
+
+    Args:
+        document: Says which services there are; what else runs in the project is somebody else's.
+        until: When to give up, on the monotonic clock.
 
     Raises:
         Refused: One is not in time, with the last lines of its log.
@@ -65,8 +69,9 @@ def others(project: str, until: float) -> None:
     def all_up() -> bool:
         late[:] = [
             each
-            for each in containers.project(project)
-            if not each.slot and not each.completed and not _is_up(each)
+            for each in containers.project(document["name"])
+            if each.service in document["services"]
+            and not (each.slot or each.completed or _is_up(each))
         ]
         return not late
 
