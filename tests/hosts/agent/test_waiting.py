@@ -34,8 +34,11 @@ def container(service: str, health: str) -> dict[str, Any]:
     labels = {containers.SERVICE: service}
     state = {"Status": "running", "Health": {"Status": health}}
     return {
-        **{"Id": service, "Name": f"/shop-{service}-1", "Image": "sha256:1"},
-        **{"Config": {"Labels": labels}, "State": state},
+        "Id": service,
+        "Name": f"/shop-{service}-1",
+        "Image": "sha256:1",
+        "Config": {"Labels": labels},
+        "State": state,
     }
 
 
@@ -46,5 +49,5 @@ def test_what_somebody_else_runs_in_the_project_is_not_waited_for(there: Any) ->
 
 def test_service_that_is_not_healthy_in_time_is_named(there: Any) -> None:
     there(db="healthy", cache="starting", stray="unhealthy")
-    with pytest.raises(Refused, match="not up in time: cache is running starting$"):
+    with pytest.raises(Refused, match=r"not up in time: cache is running starting$"):
         waiting.others(DOCUMENT, time.monotonic() + 0.3)
