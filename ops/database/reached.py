@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,10 +38,7 @@ def reached(context: Context, url: SecretStr) -> SecretStr:
     if not found["known"]:
         return url
     if len(every) > 1:
-        raise ConfigurationError(
-            f"the database is service {parts.hostname} of the Compose file, and each of {len(every)} hosts has its own",
-            hint="use one database for all hosts: database_url with the name of its server",
-        )
+        raise _several(parts.hostname, len(every))
     if not found["address"]:
         raise ConnectionFailed(
             f"service {parts.hostname} does not run on {first.name}",
@@ -51,3 +49,28 @@ def reached(context: Context, url: SecretStr) -> SecretStr:
     who = parts.netloc.rpartition("@")[0]
     there = f"{who}@{host}:{port}" if who else f"{host}:{port}"
     return SecretStr(parts._replace(netloc=there).geturl())
+
+
+def refuse_several(context: Context, services: Collection[str]) -> None:
+    """Refuse a database of which each host would have its own, before anything is brought to the hosts.
+
+    Args:
+        context: Surroundings.
+        services: Of the Compose file.
+
+    Raises:
+        ConfigurationError: There are several hosts, and the database is one of the services.
+    """
+    chosen, hosts = context.settings.environment, len(machines.of(context))
+    reference = chosen.migration_url or chosen.database_url
+    if reference and hosts > 1:
+        name = urlsplit(context.secrets.resolve(reference).get_secret_value()).hostname
+        if name is not None and name in services:
+            raise _several(name, hosts)
+
+
+def _several(service: str, hosts: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"the database is service {service} of the Compose file, and each of {hosts} hosts has its own",
+        hint="use one database for all hosts: database_url with the name of its server",
+    )

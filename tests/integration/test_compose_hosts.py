@@ -101,6 +101,26 @@ def test_whole_deploy_asks_each_host_at_most_eight_times(site: Site, tmp_path: P
     assert set(again) == set(site.names) and max(again.values()) == 1
 
 
+def test_database_that_each_host_would_have_for_itself_is_refused_up_front(site: Site) -> None:
+    app = site.app
+    app.release()
+    path = app.folder / "ops.toml"
+    before = path.read_text(encoding="utf-8")
+    described = '[database]\nengine = "postgres"\n\n[migrations]\nkind = "sql"\npath = "db"\n\n'
+    text = before.replace("[environments.", f"{described}[environments.", 1)
+    path.write_text(f'{text}database_url = "env:DB_URL"\n', encoding="utf-8")
+    app.put("db/1.sql", "CREATE TABLE one (id bigint);\n")
+    try:
+        ran = app.deploy("--dry-run", DB_URL="postgresql://x:y@cache:5432/x")
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert ran.code == 3, ran.text
+    assert (
+        "the database is service cache of the Compose file, and each of 2 hosts has its own"
+        in ran.text
+    )
+
+
 def test_limit_is_for_one_host_and_the_next_deploy_brings_the_other(site: Site) -> None:
     app, (first, second) = site.app, site.names
     old = site.serving()[1]

@@ -36,6 +36,10 @@ def deploy(context: Context, ref: str, override: str = "") -> Plan:
         if each.id == release:
             earlier.refuse_incompatible(context, each, now.records)
     verdict = policy.judge(context, policy.findings(context, revision), override, "deploy")
+    if settings.database is not None and settings.migrations is not None:
+        from ops.database import reached  # only who has a database loads what speaks to one
+
+        reached.refuse_several(context, what.model.services)
     registry.check(context)
     final = ahead.irreversible(context, revision, now.commit)
     history = kept.history(now, release)

@@ -15,7 +15,10 @@ from ops.hosts.agent import base
 
 LIMIT = 10.0
 """Seconds that a program may take to tell its version."""
-_INFO = "{{.ServerVersion}} {{.DockerRootDir}}{{range .ClientInfo.Plugins}}\n{{.Name}} {{.Version}}{{end}}"
+_INFO = (
+    "server {{.ServerVersion}} {{.DockerRootDir}}"
+    "{{range .ClientInfo.Plugins}}\n{{.Name}} {{.Version}}{{end}}"
+)
 
 
 def hello(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +52,9 @@ def _docker() -> tuple[dict[str, str], str, dict[str, str]]:
     """Return Docker's version, the folder of its data, and Compose's version if it is among the plug-ins."""
     told = _told(["docker", "info", "--format", _INFO])
     first, *plugins = told["version"].splitlines() or [""]
-    version, _, root = first.partition(" ")
+    version, _, root = first.partition(" ")[2].partition(" ")
+    if first and not version:  # newer ones count what they know without the engine as an answer
+        told = _told(["docker", "version", "--format", "{{.Server.Version}}"])
     known = dict(each.partition(" ")[::2] for each in plugins).get("compose", "").lstrip("v")
     return {**told, "version": version}, root, {"version": known, "why": ""} if known else {}
 

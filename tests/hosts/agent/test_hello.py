@@ -35,8 +35,8 @@ def test_facts_of_the_host_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'case "$1" in info) echo "26.1.5 /";; compose) echo 2.26.1;; esac',
-        """[ "$1" = info ] && printf '26.1.5 /\nbuildx v0.13.1\ncompose v2.26.1\n'""",
+        'case "$1" in info) echo "server 26.1.5 /";; compose) echo 2.26.1;; esac',
+        """[ "$1" = info ] && printf 'server 26.1.5 /\nbuildx v0.13.1\ncompose v2.26.1\n'""",
     ],
 )
 def test_versions_of_docker_and_compose_are_told(
@@ -56,6 +56,11 @@ def test_versions_of_docker_and_compose_are_told(
         ("echo >&2 'daemon is not running'; exit 1", *["daemon is not running"] * 2),
         ("exit 3", "exit code 3", "exit code 3"),
         ("[ $1 = info ]", "exit code 0", "exit code 1"),
+        # Docker 26 without its engine, and without Compose.
+        (
+            'case "$1" in info) echo "server  "; echo "buildx 0.13.1";; *) echo >&2 "no $1"; exit 1;; esac',
+            *("no version", "no compose"),
+        ),
     ],
 )
 def test_tool_that_does_not_answer_is_told_with_the_reason(
