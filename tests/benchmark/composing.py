@@ -137,9 +137,10 @@ def _many(base: Path) -> float:
         small(base, hosts=every) as several,
     ):
         for app in (single, several):
+            app.without_worker()
             _run(app, "deploy")
         ratios = []
-        for _ in range(3):
+        for _ in range(RUNS):
             for app in (single, several):
                 _new(app)
             took = _timed(lambda: _run(several, "deploy"))
