@@ -107,6 +107,7 @@ def test_a_command_that_fails_says_why(docker: Any, script: str, kind: str, word
 
 
 def test_a_missing_docker_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Refused, match="docker is not installed") as caught:
         containers.project("shop")
