@@ -60,9 +60,13 @@ def operate(
         )
     policy.confirm(plan, call.settings, call.options)
     if lock_of is None:
-        return _run(call, lambda: plan, None)
+        return _run(call, lambda _: plan, None)
     with session.hold(call, lock_of(context)) as held:
-        return _run(call, lambda: _agreed(call, plan, _made(context, make, arguments)), held)
+        return _run(
+            call,
+            lambda followed: _agreed(call, plan, _made(context, make, arguments), followed),
+            held,
+        )
 
 
 def _made(context: Context, make: Callable[..., Plan], arguments: dict[str, Any]) -> Plan:
@@ -87,27 +91,33 @@ def _close_dead_runs(call: Invocation) -> None:
             recovery.supersede(call, state)
 
 
-def _agreed(call: Invocation, shown: Plan, now: Plan) -> Plan:
-    """Return the plan as it is under the lock: the one that was shown, unless its caller chose to wait."""
+def _agreed(call: Invocation, shown: Plan, now: Plan, followed: bool) -> Plan:
+    """Return the plan as it is under the lock: the one that was shown, or one that was to be expected and is agreed to.
+
+    Args:
+        call: The task's call.
+        shown: The plan that was agreed to.
+        now: As it is under the lock.
+        followed: Whether a dead run was closed: what it had begun on a host may have gone on until then.
+    """
     if now.digest == shown.digest or now.nothing:
         return now
-    if not call.options.wait or call.options.plan:
+    if not (call.options.wait or followed) or call.options.plan:
         raise StepFailed(
             "the target has changed since the plan was shown; nothing was changed",
             hint="run it again and look at the new plan",
         )
-    # Whoever waits for another run expects that it changes the target.
+    # Whoever waits for another run, or comes after one that was killed, expects that it changes the target.
     _show(call, now)
     policy.confirm(now, call.settings, call.options)
     return now
 
 
-def _run(call: Invocation, plan_now: Callable[[], Plan], held: Held | None) -> Report:
+def _run(call: Invocation, plan_now: Callable[[bool], Plan], held: Held | None) -> Report:
     state = open_state(call.settings, create=True)
     assert state is not None
     with state:
-        recovery.supersede(call, state)
-        plan = plan_now()  # after what dead runs left behind was ended
+        plan = plan_now(recovery.supersede(call, state))  # what dead runs left behind was ended
         if plan.nothing:
             return _nothing(plan)
         run_id = _begin(call, state, plan)

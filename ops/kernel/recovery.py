@@ -18,15 +18,21 @@ if TYPE_CHECKING:
     from ops.kernel.operate import LockOf
 
 
-def supersede(call: Invocation, state: State) -> None:
-    """Before a new run: end what dead runs of this environment left behind and close them in the journal."""
-    journal = Journal(state)
+def supersede(call: Invocation, state: State) -> bool:
+    """Before a new run: end what dead runs of this environment left behind and close them in the journal.
+
+    Returns:
+        Whether there was one: what it had begun may have gone on while the new run was planned.
+    """
+    journal, found = Journal(state), False
     for run in journal.unfinished(call.settings.name):
         if journal.take(run.id):
+            found = True
             end_left_overs(journal, run)
             journal.finish(
                 run.id, "interrupted", exits.GENERAL, "its process ended; a newer run took over"
             )
+    return found
 
 
 def end_left_overs(journal: Journal, run: Run) -> None:

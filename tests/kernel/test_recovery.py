@@ -10,7 +10,7 @@ import pytest
 
 import ops
 from ops.kernel import journal, operate, owner, recovery, session
-from ops.kernel.errors import Busy, ConfigurationError, NotPermitted, TakenOver
+from ops.kernel.errors import Busy, ConfigurationError, NotPermitted, StepFailed, TakenOver
 from ops.kernel.journal import Journal
 from ops.kernel.plan import Plan
 from ops.kernel.store import open_state
@@ -158,6 +158,26 @@ def test_a_new_run_closes_dead_ones_of_its_environment_only(folder: Path) -> Non
         "running",
         "running",
     ]
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_a_killed_run_had_begun_may_change_the_plan_of_the_next(
+    folder: Path, killed: bool
+) -> None:
+    """A job on a host goes on for a moment without its deployer."""
+    times: list[int] = []
+
+    def moving(context: Any) -> Plan:
+        times.append(1)
+        return dataclasses.replace(runs.sample_plan(context), seen={"times": len(times)})
+
+    if killed:
+        begin(folder)
+        assert operate.operate(runs.call(folder), moving, runs.lock_of, {}).status == "ok"
+    else:
+        with pytest.raises(StepFailed, match="has changed since the plan was shown"):
+            operate.operate(runs.call(folder), moving, runs.lock_of, {})
+    assert len(times) == 2
 
 
 def test_a_run_that_changes_nothing_closes_dead_ones_too(folder: Path) -> None:
