@@ -89,19 +89,19 @@ def test_detached_work_goes_on_behind_a_broken_cable(
     for name, value in (("CONNECT", 3.0), ("ALIVE", 1), ("DEAD", 2000)):
         monkeypatch.setattr(link, name, value)
     host, given = two[0], context(made, two[:1])
-    host.inside("mkdir", "-p", "/tmp/work")
+    host.inside("mkdir", "-p", "/tmp/trial")
 
     def break_cable() -> None:
         with host.cut():
             assert eventually(lambda: bool(made.told("note")), 30)
-        host.inside("touch", "/tmp/work/go")
+        host.inside("touch", "/tmp/trial/go")
 
     with meanwhile(lambda: made.output, break_cable):
         machine = next(iter(machines.of(given)))
-        told = machine.detached(given, "trial.work", {"folder": "/tmp/work"})
+        told = machine.detached(given, "trial.work", {"folder": "/tmp/trial"})
     assert told == {"worked": True}
     assert made.told("progress") == [f"{host.address}: begun", f"{host.address}: done"]
-    assert len(host.inside("cat", "/tmp/work/count").split()) == 1
+    assert len(host.inside("cat", "/tmp/trial/count").split()) == 1
 
 
 def test_port_of_this_machine_is_reached_from_the_host(made: World, two: list[Host]) -> None:
