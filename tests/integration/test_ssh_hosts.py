@@ -18,7 +18,7 @@ from tests.support.sockets import asked, echoing
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[list[Host]]:
+def two(docker_engine: None) -> Iterator[list[Host]]:
     with hosts(2) as running:
         yield running
 
