@@ -13,7 +13,7 @@ from tests.support.slots import OTHER, Site, Told, another, another_than, site
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def shared(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("changes")) as made:
         made.deploy("1")
         yield made

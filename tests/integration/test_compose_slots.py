@@ -13,7 +13,7 @@ from tests.support.slots import OTHER, Site, Told, another, site
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def shared(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     name = "a-folder-whose-name-is-longer-than-the-path-of-a-socket-may-be" * 2
     with site(tmp_path_factory.mktemp(name)) as made:
         made.deploy("1")
