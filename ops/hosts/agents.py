@@ -147,6 +147,37 @@ class Agent:
         return Ended(code, words.decode(errors="replace").strip())
 
 
+class _Turn:
+    """One question, from its announcement on: who waits for the answer may end it at any moment.
+
+    Args:
+        verb: What is asked.
+        size: Bytes of the question.
+    """
+
+    def __init__(self, verb: str, size: int) -> None:
+        self._verb = verb
+        self._size = size
+        self._agent: Agent | None = None
+        self._lock = threading.Lock()
+        self.stopped = False
+
+    def begin(self, agent: Agent) -> None:
+        """Announce it to an agent; raises as `Agent.begin`."""
+        with self._lock:
+            self._agent = agent
+            if self.stopped:
+                raise EOFError("nobody waits any more")
+        agent.begin(self._verb, self._size)
+
+    def stop(self) -> None:
+        """End the agent that has it, and whoever would get it next."""
+        with self._lock:
+            self.stopped = True
+            if self._agent is not None:
+                self._agent.stop()
+
+
 class Agents:
     """The agents of one machine: as many as questions are asked at the same time.
 
@@ -184,12 +215,11 @@ class Agents:
             ConnectionFailed: There is no connection, it broke, or no end came within `seconds`.
             OpsError: There is no agent on the machine.
         """
-        asked: list[Agent] = []
+        turn = _Turn(verb, len(data))
 
         def work() -> bytes:
             try:
-                agent = self._ready(verb, len(data))
-                asked.append(agent)
+                agent = self._ready(turn)
                 try:
                     answer = agent.finish(data, told)
                 except BaseException:
@@ -200,25 +230,22 @@ class Agents:
             except Ended as ended:
                 raise _not_there(machine, verb, ended) from None
             except (OSError, EOFError) as error:
-                self._lost()
+                if not turn.stopped:
+                    self._lost()
                 raise ConnectionLost(
                     f"the connection to {machine} broke while waiting for {verb}",
                     why=str(error) or type(error).__name__,
                 ) from error
 
-        def stop() -> None:
-            for agent in asked:
-                agent.stop()
-
         doing = f"waiting for {verb} on {machine}"
-        return patiently(work, stop, context.deadline, doing, seconds)
+        return patiently(work, turn.stop, context.deadline, doing, seconds)
 
     def close(self) -> None:
         """End those that wait."""
         while (agent := self._waiting()) is not None:
             agent.close()
 
-    def _ready(self, verb: str, size: int) -> Agent:
+    def _ready(self, turn: _Turn) -> Agent:
         """Return an agent to which a question was announced; one that went away while nobody asked is replaced.
 
         Raises:
@@ -229,15 +256,17 @@ class Agents:
         """
         while (agent := self._waiting()) is not None:
             try:
-                agent.begin(verb, size)
+                turn.begin(agent)
             except (Ended, OSError, EOFError):
                 agent.close()
+                if turn.stopped:
+                    raise
                 self._lost()
             else:
                 return agent
         agent = Agent(self._start())
         try:
-            agent.begin(verb, size)
+            turn.begin(agent)
         except BaseException:
             agent.close()
             raise

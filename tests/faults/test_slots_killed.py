@@ -1,26 +1,29 @@
-"""The agent killed before each command of each verb: what serves goes on, and asking again finishes."""
+"""The agent killed before each question to the engine: what serves goes on, and asking again finishes."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ops.hosts.agent.engine import DEFAULT
 from tests.support.load import Load
 from tests.support.slots import OTHER, Site, another_than, site
+from tests.support.sockets import relayed
 
 KILLER = """\
 #!/bin/sh
 # Counts the commands; before the one that is meant it kills whoever asked.
 number=$(($(cat "$COUNT") + 1))
 echo $number > "$COUNT"
-[ $number -eq "$KILL_AT" ] && kill -9 $PPID && exit 1
-exec {docker} "$@"
+[ $number -eq "$(cat "$KILL_AT")" ] && kill -9 $PPID && exit 1
+DOCKER_HOST= exec {docker} "$@"
 """
 LONGEST = 30
 
@@ -34,23 +37,40 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def variables(tmp_path: Path) -> dict[str, str]:
-    """Variables with which `docker` kills its caller."""
-    wrapper = tmp_path / "docker"
+def variables(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Variables with which `docker`, and the engine's socket, kill who asks."""
+    wrapper, count, at = (tmp_path / name for name in ("docker", "count", "at"))
     wrapper.write_text(KILLER.format(docker=shutil.which("docker")))
     wrapper.chmod(0o755)
-    (tmp_path / "count").write_text("0")
-    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "COUNT": str(tmp_path / "count")}
+
+    def asked(process: int) -> None:
+        number = int(count.read_text()) + 1
+        count.write_text(f"{number}\n")
+        if number == int(at.read_text()):
+            os.kill(process, signal.SIGKILL)
+
+    with relayed(DEFAULT, asked) as path:
+        yield {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "DOCKER_HOST": f"unix://{path}",
+            "COUNT": str(count),
+            "KILL_AT": str(at),
+        }
 
 
 def killed_until_done(
     verb: Callable[[dict[str, str]], object], variables: dict[str, str], check: Callable[[], None]
 ) -> int:
-    """Kill a verb before its first command, then before its second, ..., until it is through; return how often."""
+    """Kill a verb before its first question to the engine, then before its second, ..., until it is through.
+
+    Returns:
+        How often it was killed.
+    """
     for number in range(1, LONGEST):
         Path(variables["COUNT"]).write_text("0")
+        Path(variables["KILL_AT"]).write_text(f"{number}")
         try:
-            verb({**variables, "KILL_AT": str(number)})
+            verb(variables)
         except subprocess.CalledProcessError:
             check()
             continue

@@ -12,6 +12,7 @@ import pytest
 from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.hosts.ssh import link
+from ops.hosts.ssh.machine import SshMachine
 from ops.kernel import exits
 from ops.kernel.context import Context
 from ops.kernel.errors import (
@@ -226,6 +227,18 @@ def test_gateway_is_one_connection_for_all_hosts(made: World) -> None:
         gateway.cut()
         every.each(lambda machine: machine.call(context, "hello", reads=True)).complete()
         assert gateway.log.count("Accepted publickey") == 2
+
+
+def test_way_through_a_gateway_that_is_gone_is_closed_without_a_word(
+    made: World, server: Sshd
+) -> None:
+    """Otherwise the thread of paramiko that closes it prints how it died."""
+    context = made.context([server], gateway=server.address)
+    machine = hello(context)
+    assert isinstance(machine, SshMachine)
+    way = machine._link.transport().sock
+    way.get_transport().sock.close()
+    way.close()
 
 
 def test_gateway_needs_a_known_key_as_well(made: World, server: Sshd) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +13,7 @@ from ops.hosts import machines
 from ops.hosts.machine import Machine
 from ops.kernel import guard
 from ops.kernel.context import Context
+from ops.kernel.deadline import Deadline
 from ops.kernel.errors import ConnectionFailed, DependencyError, EffectRefused, TimeLimitReached
 from tests.support import sshd
 from tests.support.local import eventually
@@ -145,6 +147,18 @@ def test_host_that_stops_answering_does_not_hold_a_call(made: World) -> None:
         machine.call(context, "trial.echo", reads=True)
         with server.frozen(), pytest.raises(TimeLimitReached, match=r"waiting for trial.echo"):
             machine.call(context, "trial.echo", reads=True)
+
+
+def test_question_whose_time_is_over_leaves_the_connection(made: World, server: Sshd) -> None:
+    context = made.context([server])
+    machine = only(context)
+    machine.call(context, "trial.echo", reads=True)
+    before = server.clients()
+    short = dataclasses.replace(context, deadline=Deadline(1))
+    with pytest.raises(TimeLimitReached, match=r"waiting for trial.work"):
+        machine.call(short, "trial.work", {"folder": str(made.folder)}, reads=True)
+    machine.call(context, "trial.echo", reads=True)
+    assert server.clients() == before
 
 
 def test_host_without_python_is_told(

@@ -125,8 +125,12 @@ class Sshd:
 
     def connections(self) -> int:
         """Return how many connections it has."""
+        return len(self.clients())
+
+    def clients(self) -> set[int]:
+        """Return the process of each connection."""
         assert self.process is not None
-        return len(psutil.Process(self.process.pid).children())
+        return {each.pid for each in psutil.Process(self.process.pid).children()}
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -29,11 +29,15 @@ def digest_in(text: str) -> str:
 
 
 def pinned(text: str, addresses: Mapping[str, str]) -> str:
-    """Return a configuration whose servers begin with these addresses, by `service/server`."""
+    """Return a configuration whose servers begin with these addresses, by `service/server`.
+
+    A slot with another number of copies than before begins with those of the same number; there is always a first.
+    """
+    numbered = {_numbered(name): address for name, address in addresses.items()}
 
     def section(name: str, body: str) -> str:
         def line(found: re.Match[str]) -> str:
-            address = addresses.get(f"{name}/{found['name']}")
+            address = numbered.get(_numbered(f"{name}/{found['name']}"))
             return f"{found['line']} init-addr {address}{found['rest']}" if address else found[0]
 
         return _SERVER.sub(line, body)
@@ -72,6 +76,11 @@ def with_active(text: str, slot: str) -> str:
 def routed_as(digest: str) -> str:
     """Return the structure whose routes hold: the first of a merged one."""
     return digest.partition("_")[0]
+
+
+def _numbered(name: str) -> str:
+    """Return a server's name as it is where there are several: the only one, `web/blue`, is `web/blue1`."""
+    return name if name[-1].isdigit() else f"{name}1"
 
 
 def _sections(text: str) -> list[tuple[str, str]]:

@@ -70,19 +70,23 @@ class Link:
             NotPermitted: Its key is not the one we know, or it does not take ours.
         """
         with self._lock:
-            if self._open is None or not self._open.is_connected:
-                gateway = self._gateway.connection() if self._gateway else None
+            if not self.connected():
                 again = Retrying(
-                    retry=retry_if_exception(_hung_up),
+                    retry=retry_if_exception(lambda error: _hung_up(error) or self._cut_off(error)),
                     wait=wait_random_exponential(multiplier=0.2, max=2),
                     stop=stop_after_delay(AGAIN),
                     reraise=True,
                 )
                 with _translated(self.address, via=self._gateway):
-                    self._open = again(self._connect, gateway)
+                    self._open = again(self._connect)
                 self.opened(self._open.transport)
+            assert self._open is not None  # nosec B101
             transport: paramiko.Transport = self._open.transport
             return transport
+
+    def connected(self) -> bool:
+        """Say whether it is open, as far as is known."""
+        return self._open is not None and bool(self._open.is_connected)
 
     def connection(self) -> fabric.Connection:
         """Return the open connection as Fabric has it, for a host behind this one."""
@@ -95,10 +99,17 @@ class Link:
         if self._open is not None:
             self._open.client.close()
 
-    def _connect(self, gateway: fabric.Connection | None) -> fabric.Connection:
+    def _cut_off(self, error: BaseException) -> bool:
+        """Say whether the gateway's connection was dead: only what goes through it finds that out."""
+        if self._gateway is None or not isinstance(error, BROKEN):
+            return False
+        return isinstance(error, EOFError) or not self._gateway.connected()
+
+    def _connect(self) -> fabric.Connection:
         """Connect as ops.toml says; ~/.ssh/config does not count, whoever deploys from wherever gets the same."""
+        gateway = self._gateway.connection() if self._gateway else None
         key = self._key() if self._key else None
-        connection = fabric.Connection(
+        connection = _Connection(
             self.address.host,
             user=self.address.user,
             port=self.address.port,
@@ -124,6 +135,28 @@ class Link:
         if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD)
         return connection
+
+
+class _Connection(fabric.Connection):  # type: ignore[misc]
+    """A connection whose gateway is a `Link`: Fabric would open that anew for each host that finds it dead."""
+
+    def open_gateway(self) -> paramiko.Channel:
+        """Return the way through the gateway; it says nothing when it ends because the gateway is gone.
+
+        A thread of paramiko would die of that, and print how.
+        """
+        there = (self.host, int(self.port))
+        way: paramiko.Channel = self.gateway.transport.open_channel(
+            "direct-tcpip", there, ("", 0), timeout=CONNECT
+        )
+        close = way.close
+
+        def quietly() -> None:
+            with contextlib.suppress(*BROKEN):
+                close()
+
+        way.close = quietly  # type: ignore[method-assign]
+        return way
 
 
 def _hung_up(error: BaseException) -> bool:

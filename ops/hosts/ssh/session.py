@@ -62,7 +62,8 @@ class _Session(Pipe):
         return code, words
 
     def stop(self) -> None:
-        self._channel.close()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.close()  # which tells the other side, and that may be gone
 
     def close(self) -> None:
-        self._channel.close()
+        self.stop()

@@ -68,3 +68,14 @@ def test_addresses_are_given_to_the_servers_that_have_one() -> None:
         "  server green2 web-green:8000 init-addr 10.0.0.2 disabled",
     ]
     assert pinned(text, {}) == text
+
+
+@pytest.mark.parametrize(("before", "now", "name"), [("blue", 2, "blue1"), ("blue1", 1, "blue")])
+def test_slot_with_another_number_of_copies_begins_with_the_first(
+    before: str, now: int, name: str
+) -> None:
+    """Without any address the first requests after a reload get a 503."""
+    found = pinned(config(OLD, "blue", now), {f"web/{before}": "10.0.0.1"})
+    assert [line for line in found.splitlines() if "init-addr 10." in line] == [
+        f"  server {name} web-blue:8000 init-addr 10.0.0.1"
+    ]
