@@ -71,6 +71,13 @@ def test_nothing_stops_a_first_deploy_and_nothing_is_changed(app: Small, base: P
         ("port =", 'policy = { branch = "release" }\nport =', 5, "policy: branch", "release"),
         ("proxy_image", 'registry = "127.0.0.1:9"\nproxy_image', 4, "registry", "127.0.0.1:9"),
         ('proxy_image = "', 'proxy_image = "127.0.0.1:9/', 4, "proxy image", "cannot be fetched"),
+        (
+            'REDIS_IMAGE = "',
+            'REDIS_IMAGE = "127.0.0.1:9/',
+            4,
+            "image of cache",
+            "cannot be fetched",
+        ),
         ("[services.worker]", "[services.werker]", 3, "here", "no service werker"),
     ],
 )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from ops.hosts import machines
@@ -237,6 +238,7 @@ def test_way_through_a_gateway_that_is_gone_is_closed_without_a_word(
     machine = hello(context)
     assert isinstance(machine, SshMachine)
     way = machine._link.transport().sock
+    assert isinstance(way, paramiko.Channel)
     way.get_transport().sock.close()
     way.close()
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ops.deploy import check, finding, git
-from ops.deploy.compose import fleet, images, presence, survey, wanted
+from ops.deploy.compose import fleet, haproxy, images, presence, survey, wanted
 from ops.deploy.compose.survey import Survey
+from ops.deploy.compose.wanted import Wanted
 from ops.deploy.finding import HERE, Finding
 from ops.hosts import http, leases, runner
 from ops.kernel import exits, files
@@ -27,10 +28,7 @@ def here(context: Context) -> Iterator[Finding]:
     yield survey.tool(HERE, "Compose", compose, survey.OLDEST_COMPOSE)
     if not compose["version"]:
         return
-    revision = git.resolve(context, "")
-    with files.scratch("invops-check-") as folder:
-        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
-        what = wanted.read(context, folder / "all", revision.release)
+    what = _next(context)
     words = (
         f"{len(what.model.services)} services, {', '.join(sorted(what.settings.services))} switched"
     )
@@ -72,7 +70,8 @@ def registry(context: Context) -> Iterator[Finding]:
 def hosts(context: Context) -> Iterator[Finding]:
     """Every host: tools, space, clock, lock, proxy, what serves; then the migrations that come."""
     settings = context.settings
-    found = survey.ask(context, {"proxy": settings.environment.proxy_image})
+    front, others = settings.environment.proxy_image, _not_switched(context)
+    found = survey.ask(context, {haproxy.NAME: front, **others})
     down = {name: e for name, e in found.failed.items() if isinstance(e, ConnectionFailed)}
     allowed = len(down) <= settings.environment.allow_down and bool(found.done)
     for name, error in found.failed.items():
@@ -84,11 +83,35 @@ def hosts(context: Context) -> Iterator[Finding]:
     for each in found.done.values():
         yield from survey.findings(settings, each)
         yield from _lock(each)
-        yield _proxy_image(settings.environment.proxy_image, each, brought=brought)
+        yield _image(each, haproxy.NAME, front, "proxy_image in ops.toml", brought=brought)
+        for service, image in others.items():
+            yield _image(each, service, image, "another one in the Compose file")
         yield from _health(each)
     if observed := {each.name: each.observed for each in found.done.values() if each.observed}:
         now = fleet.of(observed)
         yield from check.migrations(context, now.release, now.commit or "")
+
+
+def _next(context: Context) -> Wanted:
+    """Return what the next release would be."""
+    revision = git.resolve(context, "")
+    with files.scratch("invops-check-") as folder:
+        git.export(context, revision.tree, revision.dirty, folder / "all", whole=True)
+        return wanted.read(context, folder / "all", revision.release)
+
+
+def _not_switched(context: Context) -> dict[str, str]:
+    """Return the image of each service that hosts start beside the slots; none when `here` says what is wrong."""
+    try:
+        what = _next(context)
+    except OpsError:
+        return {}
+    every = what.model.services.items()
+    return {
+        name: str(each["image"])
+        for name, each in every
+        if name not in context.settings.services and name not in what.built and "image" in each
+    }
 
 
 def _version(context: Context, argv: list[str]) -> dict[str, str]:
@@ -116,17 +139,21 @@ def _image_here(context: Context, image: str) -> Finding:
     return finding.ok(HERE, "registry", f"a temporary one, {image} is fetched by the deploy")
 
 
-def _proxy_image(image: str, host: Survey, *, brought: bool) -> Finding:
-    told = host.images["proxy"]
+def _image(
+    host: Survey, service: str, image: str, instead: str, *, brought: bool = False
+) -> Finding:
+    """Return whether a host has an image that is no part of the release, or gets it."""
+    check = "proxy image" if service == haproxy.NAME else f"image of {service}"
+    told = host.images[service]
     if told["here"]:
-        return finding.ok(host.name, "proxy image", image)
+        return finding.ok(host.name, check, image)
     if brought:
-        return finding.ok(host.name, "proxy image", f"{image} is brought from here by the deploy")
+        return finding.ok(host.name, check, f"{image} is brought from here by the deploy")
     if not told["why"]:
-        return finding.ok(host.name, "proxy image", f"{image} is fetched by the deploy")
+        return finding.ok(host.name, check, f"{image} is fetched by the deploy")
     why = f"{image} is not there and cannot be fetched: {told['why'].splitlines()[-1]}"
-    hint = f"on the host: docker pull {image}; or proxy_image in ops.toml"
-    return Finding(host.name, "proxy image", "wrong", why, hint, exits.CONNECTION)
+    hint = f"on the host: docker pull {image}; or {instead}"
+    return Finding(host.name, check, "wrong", why, hint, exits.CONNECTION)
 
 
 def _lock(host: Survey) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.deploy.compose import check
+from ops.deploy.compose import check, haproxy
 from ops.deploy.compose.survey import Survey
 
 
@@ -19,9 +19,10 @@ from ops.deploy.compose.survey import Survey
         ({"here": False, "why": "no such host"}, False, "wrong", "cannot be fetched: no such host"),
     ],
 )
-def test_proxy_image_is_there_fetched_brought_or_missing(
+def test_image_is_there_fetched_brought_or_missing(
     told: dict[str, Any], brought: bool, state: str, words: str
 ) -> None:
-    host = Survey("web1", {}, None, None, None, {"proxy": told}, 0.0)
-    found = check._proxy_image("haproxy:2.8", host, brought=brought)
-    assert found.state == state and words in found.found
+    host = Survey("web1", {}, None, None, None, {haproxy.NAME: told, "cache": told}, 0.0)
+    found = check._image(host, haproxy.NAME, "haproxy:2.8", "proxy_image", brought=brought)
+    assert (found.check, found.state) == ("proxy image", state) and words in found.found
+    assert check._image(host, "cache", "redis:7", "").check == "image of cache"
