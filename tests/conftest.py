@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import NoReturn
 
+import coverage
 import pytest
 
 FOLDERS = Path(__file__).parent
@@ -29,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(FOLDERS).parts[0]
         if folder in ("integration", "faults"):
             item.add_marker(folder)
+
+
+def pytest_sessionfinish() -> None:
+    """Write down what was covered: a process of pytest-xdist that needs long to end is killed, and with it its data."""
+    if measuring := coverage.Coverage.current():
+        measuring.save()
 
 
 @pytest.fixture(autouse=True)

@@ -85,7 +85,7 @@ def test_agent_that_is_killed_gives_no_answer(made: World) -> None:
 def test_dry_run_reads_and_changes_nothing(made: World) -> None:
     machine, context = made.local(), made.context()
     with guard.scope(guard.Mode.DRY_RUN):
-        assert machine.call(context, "hello", reads=True)["claimed"] is False
+        assert machine.call(context, "trial.echo", {"a": 1}, reads=True)["a"] == 1
         with pytest.raises(EffectRefused, match=r"trial.echo on localhost"):
             machine.call(context, "trial.echo", reads=False)
         with pytest.raises(EffectRefused):

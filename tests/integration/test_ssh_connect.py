@@ -52,7 +52,7 @@ def only(context: Context) -> Machine:
 def hello(context: Context) -> Machine:
     """Ask the one machine something."""
     machine = only(context)
-    assert machine.call(context, "hello", reads=True)
+    machine.call(context, "trial.echo", reads=True)
     return machine
 
 
@@ -192,7 +192,7 @@ def test_server_that_never_greets_is_told(
 def test_server_that_never_greets_does_not_outlast_the_time_limit(
     made: World, server: Sshd
 ) -> None:
-    with silent() as port, pytest.raises(TimeLimitReached, match="waiting for hello"):
+    with silent() as port, pytest.raises(TimeLimitReached, match="waiting for trial.echo"):
         hello(made.context([server], seconds=1, hosts=[f"root@127.0.0.1:{port}"], host_keys=None))
 
 
@@ -221,12 +221,14 @@ def test_gateway_is_one_connection_for_all_hosts(made: World) -> None:
             [one, two], gateway=gateway.address, host_keys=pins, ssh_key=f"file:{gateway.key}"
         )
         every = machines.of(context)
-        told = every.each(lambda machine: machine.call(context, "hello", reads=True)).complete()
+        told = every.each(
+            lambda machine: machine.call(context, "trial.echo", reads=True)
+        ).complete()
         assert list(told) == [one.name, two.name]
         assert gateway.connections() == 1
         assert gateway.log.count("Accepted publickey") == 1
         gateway.cut()
-        every.each(lambda machine: machine.call(context, "hello", reads=True)).complete()
+        every.each(lambda machine: machine.call(context, "trial.echo", reads=True)).complete()
         assert gateway.log.count("Accepted publickey") == 2
 
 

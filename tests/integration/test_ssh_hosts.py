@@ -40,9 +40,13 @@ def context(made: World, some: list[Host], seconds: float = 60) -> Context:
 
 def test_hosts_tell_what_they_have(made: World, two: list[Host]) -> None:
     given = context(made, two)
-    told = machines.of(given).each(lambda one: one.call(given, "hello", reads=True)).complete()
+    told = (
+        machines.of(given)
+        .each(lambda one: one.call(given, "survey", {"project": "x"}, reads=True))
+        .complete()
+    )
     assert list(told) == [host.address for host in two]
-    for each in told.values():
+    for each in (one["facts"] for one in told.values()):
         assert each["docker"]["version"].split(".") >= ["26"]
         assert each["compose"]["version"].split(".") >= ["2"]
         assert each["user"] == "root"

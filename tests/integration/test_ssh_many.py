@@ -67,7 +67,7 @@ def test_twenty_hosts_answer_and_at_most_ten_connections_are_made_at_once(
     monkeypatch.setattr(fabric.Connection, "open", counted)
     context = twenty(made, server)
     every = machines.of(context)
-    told = every.each(lambda machine: machine.call(context, "hello", reads=True)).complete()
+    told = every.each(lambda machine: machine.call(context, "trial.echo", reads=True)).complete()
     assert len(told) == MANY
     assert 1 < most <= link.AT_ONCE
     again = every.each(lambda machine: machine.call(context, "trial.echo", reads=True))
@@ -80,7 +80,7 @@ def test_hosts_that_are_down_are_all_named_and_the_others_answer(made: World, se
     down = [f"root@127.0.0.1:{free()}" for _ in range(2)]
     context = made.context([server], hosts=[down[0], server.address, down[1]])
     outcome = machines.of(context).each(
-        lambda machine: machine.call(context, "hello", reads=True)["python"]
+        lambda machine: machine.call(context, "trial.echo", reads=True)
     )
     assert list(outcome.done) == [server.name]
     with pytest.raises(ConnectionFailed, match="2 of 3 hosts failed") as caught:

@@ -30,7 +30,6 @@ VERBS = {
     "files.put": "files.put",
     "firewall.apply": "firewall.apply",
     "firewall.confirm": "firewall.confirm",
-    "hello": "hello.hello",
     "images.pull": "images.pull",
     "images.push": "images.push",
     "images.there": "images.there",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ops.hosts.agent import base, containers, drift, hello, lease, look
+from ops.hosts.agent import base, containers, drift, facts, lease, look
 from ops.hosts.agent.errors import Refused
 
 SECONDS = 15.0
@@ -19,7 +19,7 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
         arguments: `project`; `images` (optional): names of images that must be here or to be had, by what they are for.
 
     Returns:
-        `facts` as `hello`; `holder` of the lease as `lease.look`; `observed` as `look.observe`, None when that is
+        `facts` as `facts.found`; `holder` of the lease as `lease.look`; `observed` as `look.observe`, None when that is
         impossible, then `refused` says why; `tags`: id of each image that was delivered here, by its name;
         `images`: for each that was asked for `here`, and `why` it cannot be fetched.
 
@@ -28,12 +28,12 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
     """
     wanted = arguments.get("images") or {}
     with ThreadPoolExecutor(max_workers=3) as pool:
-        facts = pool.submit(hello.hello, arguments)
+        known = pool.submit(facts.found, arguments)
         tags = pool.submit(_tags)
         found = pool.map(_image, wanted.values())
         observed, refused = _observed(arguments)
         return {
-            "facts": facts.result(),
+            "facts": known.result(),
             "holder": lease.look(arguments)["holder"],
             "observed": observed,
             "refused": refused,

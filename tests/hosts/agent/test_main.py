@@ -31,10 +31,10 @@ def run(archive: Path, verb: str, data: bytes) -> subprocess.CompletedProcess[by
     ("verb", "data", "kind", "words"),
     [
         ("nonsense", b"{}\n", "config", "no verb 'nonsense'"),
-        ("hello", b"", "config", "got no JSON object"),
-        ("hello", b"no json\n", "config", "got no JSON object"),
-        ("hello", b"[]\n", "config", "got no JSON object"),
-        ("hello", b"{}\n", "config", "not an absolute path"),
+        ("survey", b"", "config", "got no JSON object"),
+        ("survey", b"no json\n", "config", "got no JSON object"),
+        ("survey", b"[]\n", "config", "got no JSON object"),
+        ("survey", b"{}\n", "config", "not an absolute path"),
     ],
 )
 def test_bad_input_is_answered_and_not_met_with_a_traceback(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.hosts.agent import hello
+from ops.hosts.agent import facts
 from ops.hosts.agent.errors import Refused
 
 OWNER = {"application": "shop", "environment": "staging"}
@@ -24,7 +24,7 @@ def program(folder: Path, text: str) -> None:
 
 
 def test_facts_of_the_host_are_told(tmp_path: Path) -> None:
-    told = hello.hello(place(tmp_path))
+    told = facts.found(place(tmp_path))
     assert told["python"] == platform.python_version()
     assert 0 < told["free"] <= told["total"]
     assert abs(told["now"] - time.time()) < 60
@@ -44,7 +44,7 @@ def test_versions_of_docker_and_compose_are_told(
 ) -> None:
     program(tmp_path, text)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    told = hello.hello(place(tmp_path))
+    told = facts.found(place(tmp_path))
     assert told["docker"] == {"version": "26.1.5", "why": ""}
     assert told["compose"] == {"version": "2.26.1", "why": ""}
 
@@ -73,7 +73,7 @@ def test_tool_that_does_not_answer_is_told_with_the_reason(
     if text is not None:
         program(tmp_path, text)
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = hello.hello(place(tmp_path))
+    told = facts.found(place(tmp_path))
     assert told["docker"] == {"version": "", "why": docker}
     assert told["compose"] == {"version": "", "why": compose}
 
@@ -81,16 +81,16 @@ def test_tool_that_does_not_answer_is_told_with_the_reason(
 def test_tool_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, "exec sleep 60")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(hello, "LIMIT", 0.2)
-    assert "did not answer within" in hello.hello(place(tmp_path))["docker"]["why"]
+    monkeypatch.setattr(facts, "LIMIT", 0.2)
+    assert "did not answer within" in facts.found(place(tmp_path))["docker"]["why"]
 
 
 def test_folder_of_another_environment_is_refused(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     owner = tmp_path / "base" / "owner.json"
     owner.write_text(json.dumps(OWNER))
-    assert hello.hello(place(tmp_path))["claimed"] is True
+    assert facts.found(place(tmp_path))["claimed"] is True
     owner.write_text(json.dumps({**OWNER, "application": "blog"}))
     with pytest.raises(Refused, match="belongs to somebody else") as caught:
-        hello.hello(place(tmp_path))
+        facts.found(place(tmp_path))
     assert "base_folder" in caught.value.hint

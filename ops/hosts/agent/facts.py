@@ -1,4 +1,4 @@
-"""What this host is and has: the first question of every deploy."""
+"""What this host is and has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INFO = (
 )
 
 
-def hello(arguments: dict[str, Any]) -> dict[str, Any]:
+def found(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the facts that a deploy depends on; a tool that is missing or does not answer is one of them.
 
     Returns:
