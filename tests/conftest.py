@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish() -> None:
     """Write down what was covered: a process of pytest-xdist that needs long to end is killed, and with it its data."""
     if measuring := coverage.Coverage.current():
-        measuring.save()
+        with warnings.catch_warnings(action="ignore"):  # that there is nothing to write
+            measuring.save()
 
 
 @pytest.fixture(autouse=True)

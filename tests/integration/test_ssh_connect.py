@@ -192,7 +192,7 @@ def test_server_that_never_greets_is_told(
 def test_server_that_never_greets_does_not_outlast_the_time_limit(
     made: World, server: Sshd
 ) -> None:
-    with silent() as port, pytest.raises(TimeLimitReached, match="waiting for trial.echo"):
+    with silent() as port, pytest.raises(TimeLimitReached, match=r"waiting for trial\.echo"):
         hello(made.context([server], seconds=1, hosts=[f"root@127.0.0.1:{port}"], host_keys=None))
 
 
