@@ -10,9 +10,17 @@ import pytest
 
 import ops
 from ops.kernel import journal, operate, owner, recovery, session
-from ops.kernel.errors import Busy, ConfigurationError, NotPermitted, StepFailed, TakenOver
+from ops.kernel.errors import (
+    Busy,
+    ConfigurationError,
+    NotPermitted,
+    OpsError,
+    StepFailed,
+    TakenOver,
+    Unsettled,
+)
 from ops.kernel.journal import Journal
-from ops.kernel.plan import Plan
+from ops.kernel.plan import Plan, Step
 from ops.kernel.store import open_state
 from tests.support import runs
 from tests.support.state import new_run
@@ -219,3 +227,49 @@ def test_a_run_whose_lock_was_taken_touches_nothing_more(folder: Path) -> None:
     assert state is not None
     with state:
         assert Journal(state).recent(1)[0].state == "stopped"
+
+
+def begun(folder: Path, step: Step, result: Any) -> str:
+    """Record a run that was killed after its only step."""
+    plan = Plan("sample", "development", "files", (step,))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "sample_plan", lambda _: plan)
+        run_id = begin(folder)
+    state = open_state(runs.settings(folder))
+    assert state is not None
+    with state, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, "current", lambda: GONE)
+        Journal(state).step_started(run_id, step.id, 0)
+        Journal(state).step_done(run_id, step.id, result)
+    return run_id
+
+
+def test_what_a_killed_run_did_is_undone(folder: Path) -> None:
+    (folder / "one").write_text("a")
+    written = {"path": str(folder / "one"), "size": 1}
+    run_id = begun(folder, runs.write.step(name="one", text="a"), written)
+    report = recovery.undo(runs.call(folder, format="json"), run_id, runs.lock_of)
+    assert (report.exit_code, state_of(folder, run_id)) == (0, "undone")
+    assert not (folder / "one").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "result", "error", "words", "left"),
+    [
+        (
+            runs.change.step(compatible=False),
+            {"compatible": False},
+            Unsettled,
+            "nothing was undone: Change for good cannot be undone",
+            "interrupted",
+        ),
+        (runs.stuck.step(), None, StepFailed, "undo failed for", "undo_failed"),
+    ],
+)
+def test_what_cannot_be_undone_is_told_and_stays(
+    folder: Path, step: Step, result: Any, error: type[OpsError], words: str, left: str
+) -> None:
+    run_id = begun(folder, step, result)
+    with pytest.raises(error, match=words):
+        recovery.undo(runs.call(folder), run_id, runs.lock_of)
+    assert state_of(folder, run_id) == left
