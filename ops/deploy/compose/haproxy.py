@@ -179,8 +179,10 @@ def _backend(name: str, service: Service, copies: Mapping[str, int]) -> Backend:
 
 
 def _probes(backends: Sequence[Backend]) -> list[str]:
+    # Who is there takes a connection at once, however busy; a container that has just crashed never does.
+    head = "  retries 0\n  timeout connect 1s\n"
     return [
-        f"backend :probe-{each.service}-{slot}\n  retries 0\n  server probe {each.servers[slot]} {_LOOKED_UP}\n"
+        f"backend :probe-{each.service}-{slot}\n{head}  server probe {each.servers[slot]} {_LOOKED_UP}\n"
         for each in backends
         for slot in SLOTS
     ]

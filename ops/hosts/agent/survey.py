@@ -20,8 +20,8 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         `facts` as `facts.found`; `holder` of the lease as `lease.look`; `observed` as `look.observe`, None when that is
-        impossible, then `refused` says why; `tags`: id of each image that was delivered here, by its name;
-        `images`: for each that was asked for `here`, and `why` it cannot be fetched.
+        impossible, then `refused` says why; `images`: for each that was asked for `here`, and `why` it cannot be
+        fetched.
 
     Raises:
         Refused: The folder belongs to another environment.
@@ -29,7 +29,6 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
     wanted = arguments.get("images") or {}
     with ThreadPoolExecutor(max_workers=3) as pool:
         known = pool.submit(facts.found, arguments)
-        tags = pool.submit(_tags)
         found = pool.map(_image, wanted.values())
         observed, refused = _observed(arguments)
         return {
@@ -37,7 +36,6 @@ def survey(arguments: dict[str, Any]) -> dict[str, Any]:
             "holder": lease.look(arguments)["holder"],
             "observed": observed,
             "refused": refused,
-            "tags": tags.result(),
             "images": {use: next(found) for use in wanted},
         }
 
@@ -49,7 +47,8 @@ def locked(arguments: dict[str, Any]) -> dict[str, Any]:
         arguments: As `lease.acquire`; `project`.
 
     Returns:
-        `fencing` as `lease.acquire`; `observed` and `tags` as `survey`; `files` as `look.model`.
+        `fencing` as `lease.acquire`; `observed` as `survey`; `tags`: id of each image by its name; `files` as
+        `look.model`.
 
     Raises:
         Refused: Somebody else holds the lease.

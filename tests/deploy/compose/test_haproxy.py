@@ -67,7 +67,7 @@ def test_each_slot_of_each_service_can_be_asked_by_itself() -> None:
     text = config()
     for name in ("web-blue:8000", "web-green:8000", "api-blue:9000", "api-green:9000"):
         assert (
-            f"backend :probe-{name.partition(':')[0]}\n  retries 0\n  server probe {name} " in text
+            f"backend :probe-{name.partition(':')[0]}\n  retries 0\n  timeout connect 1s\n  server probe {name} " in text
         )
     assert f"use_backend :probe-%[req.hdr({agent.PROBED})]" in text
 
