@@ -66,9 +66,8 @@ def test_the_structure_is_the_same_for_both_slots_and_named() -> None:
 def test_each_slot_of_each_service_can_be_asked_by_itself() -> None:
     text = config()
     for name in ("web-blue:8000", "web-green:8000", "api-blue:9000", "api-green:9000"):
-        assert (
-            f"backend :probe-{name.partition(':')[0]}\n  retries 0\n  timeout connect 1s\n  server probe {name} " in text
-        )
+        head = f"backend :probe-{name.partition(':')[0]}\n  retries 0\n  timeout connect 1s\n"
+        assert f"{head}  server probe {name} " in text
     assert f"use_backend :probe-%[req.hdr({agent.PROBED})]" in text
 
 

@@ -85,7 +85,6 @@ def test_difference_of_clocks_is_that_beyond_the_time_of_the_question(
             "holder": None,
             "observed": None,
             "refused": None,
-            "tags": {},
             "images": {},
         }
 

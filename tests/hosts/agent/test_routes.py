@@ -35,9 +35,9 @@ def test_until_the_switch_the_old_routes_hold() -> None:
 
 def test_the_new_services_can_be_asked_in_their_slot() -> None:
     text = merged(config(OLD, "blue"), config(NEW, "blue"), "green", "blue")
-    assert "web-green:9000" in section(text, "backend :probe-web-green")[1]
-    assert "web-blue:8000" in section(text, "backend :probe-web-blue")[1]
-    assert "more-green:6000" in section(text, "backend :probe-more-green")[1]
+    assert "web-green:9000" in section(text, "backend :probe-web-green")[-1]
+    assert "web-blue:8000" in section(text, "backend :probe-web-blue")[-1]
+    assert "more-green:6000" in section(text, "backend :probe-more-green")[-1]
 
 
 @pytest.mark.parametrize("active", ["blue", "green"])
