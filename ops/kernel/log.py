@@ -95,12 +95,18 @@ class RunLog:
 
 
 def console(stream: TextIO, task: str, level: str, form: str) -> Callable[[Event], None]:
-    """Return an observer that writes lines to a stream: for pipes, CI and `--format json`."""
+    """Return an observer that writes lines to a stream: for pipes, CI and `--format json`.
+
+    Of a failure the first line is enough there: the error at the end has all of them, as the run's log has.
+    """
 
     def observe(event: Event) -> None:
         this = EVENT_LEVELS.get(event.kind, "INFO")
         if LEVELS[this] >= LEVELS[level]:
-            text = line(this, task, redact.CENTRAL.text(describe(event)), form)
+            told = redact.CENTRAL.text(describe(event))
+            if this == "ERROR" and form == "text":
+                told = told.partition("\n")[0]
+            text = line(this, task, told, form)
             # Written at once: steps that run at the same time would share a line.
             print(f"{text}\n", end="", file=stream, flush=True)
 

@@ -122,6 +122,17 @@ def test_lines_of_several_threads_stay_whole(run_log: log.RunLog) -> None:
     assert {len(set(line)) for line in run_log.path.read_text().splitlines()} == {1}
 
 
+def test_of_a_failure_the_console_shows_the_first_line(run_log: log.RunLog) -> None:
+    event = Event("step.failed", message="Build", data={"error": "no space\nlast lines:\nfull"})
+    text, form = io.StringIO(), io.StringIO()
+    log.console(text, "deploy", "INFO", "text")(event)
+    log.console(form, "deploy", "INFO", "json")(event)
+    run_log.observe(event)
+    assert text.getvalue().endswith("failed: Build - no space\n")
+    assert json.loads(form.getvalue())["message"].endswith("\nfull")
+    assert run_log.path.read_text().endswith("\nfull\n")
+
+
 def test_secrets_are_hidden_in_the_file_and_on_the_console(
     run_log: log.RunLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
