@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from ops.deploy import build, releases
+from ops.deploy import build, releases, static
 from ops.hosts import home, supervisor
 from ops.kernel import files
 from ops.kernel.context import Context
@@ -16,7 +16,7 @@ from ops.kernel.settings.models import Settings
 from ops.kernel.steps import step
 
 _BY_HASH = re.compile(r"(.*-)?[0-9a-f]{16}(\.partial)?")
-"""Names of environments and builds that belong to releases; others (of the static server) are not ours to remove."""
+"""Names of environments and builds, which are ours to remove."""
 
 
 @step(title="Remove old releases", limit=minutes(2))
@@ -62,6 +62,7 @@ def unused(context: Context) -> list[Path]:
     names = [path.name for path in (here.path / "environments").glob("*")]
     known = [each for name in names for each in releases.all_of(settings, name)]
     used = {each.requirements for each in known} | _development(settings)
+    used.add(static.environment_folder(context).name)  # also of an environment that is stopped
     built = {f"{name}-{key}" for each in known for name, key in each.builds.items()}
     candidates = [each for each in here.venvs.glob("*") if each.name not in used]
     candidates += [

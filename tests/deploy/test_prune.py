@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.deploy import prune, releases
+from ops.deploy import prune, releases, static
 from ops.deploy.releases import Release
 from ops.hosts import home
 from tests.deploy.conftest import OPS_TOML, Contexts, release, store
@@ -39,7 +39,7 @@ def test_environments_and_builds_of_no_release_are_unused(context_of: Contexts) 
     store(context, release("one", 1, requirements=A, builds={"web": B}))
     store(second, release("two", 1, requirements=C, builds={"web": D}))
     here = home.of(context.settings)
-    for name in (A, B, C, "static-" + D):
+    for name in (A, B, C, "static-" + D, static.environment_folder(context).name):
         (here.venvs / name).mkdir(parents=True)
     for name in (f"web-{A}", f"web-{B}", f"web-{D}.partial", f"web-{C}.partial", "notes"):
         (here.builds / name).mkdir(parents=True)
