@@ -52,7 +52,7 @@ def only(context: Context) -> Machine:
 def hello(context: Context) -> Machine:
     """Ask the one machine something."""
     machine = only(context)
-    machine.call(context, "trial.echo", reads=True)
+    assert machine.call(context, "trial.echo", {"text": "ü"}, reads=True)["text"] == "ü"
     return machine
 
 

@@ -45,7 +45,7 @@ def test_first_question_brings_the_agent_and_each_is_one_round_trip(
 ) -> None:
     context = made.context([server])
     machine = only(context)
-    machine.call(context, "trial.echo", reads=True)
+    assert machine.call(context, "trial.echo", {"text": "a"}, reads=True)["text"] == "a"
     assert machine.call(context, "trial.echo", {"text": "ü"}, reads=True)["text"] == "ü"
     made.holding(context, machine)
     machine.call(context, "trial.change", {"file": str(made.folder / "x")}, reads=False)

@@ -8,6 +8,7 @@ from typing import Final
 import paramiko
 
 from ops.hosts.agents import Pipe
+from ops.hosts.ssh.link import BROKEN
 
 _CHUNK: Final = 64 * 1024
 _DRAIN: Final = 1.0
@@ -62,7 +63,7 @@ class _Session(Pipe):
         return code, words
 
     def stop(self) -> None:
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        with contextlib.suppress(*BROKEN):
             self._channel.close()  # which tells the other side, and that may be gone
 
     def close(self) -> None:
